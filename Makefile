@@ -1,0 +1,95 @@
+# make demo and make test do all the set-up they need. `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+VSIX := build/memlens.vsix
+PYTHON_SOURCES := $(shell find plugin lsp_server -name '*.py' -o -name '*.sql')
+EXTENSION_SOURCES := $(shell find vscode-extension -type f -not -path '*/node_modules/*' \
+	-not -path '*/dist/*' -not -path '*/bundled/*' -not -name '*.vsix')
+
+.PHONY: help
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' \
+		| column -t -s '|'
+
+.PHONY: demo
+demo: .venv/installed ## Measure the example project and show what terminal and editor say
+	@$(BIN)/python scripts/demo.py
+
+.PHONY: test
+test: system-packages test-extension test-editor test-python ## Run every test
+
+.PHONY: test-python
+test-python: .venv/installed-dev ## Run the Python tests
+	$(BIN)/python -m pytest
+
+.PHONY: test-extension
+test-extension: node_modules/.installed ## Run the extension's unit tests
+	npm test
+
+.PHONY: test-editor
+test-editor: system-packages $(VSIX) build/user-venv/installed ## Run the end-to-end tests in a real VS Code
+	home=$$(scripts/install-editor.sh | tail -n 1)
+	MEMLENS_EDITOR_HOME="$$home" MEMLENS_VSIX="$$PWD/$(VSIX)" \
+		MEMLENS_USER_PYTHON="$$PWD/build/user-venv/bin/python" npm run test:editor
+
+.PHONY: check
+check: .venv/installed-dev node_modules/.installed ## Lint, type-check and check who imports whom
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	npm run check
+
+.PHONY: format
+format: .venv/installed-dev node_modules/.installed ## Format everything
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+	npm run format
+
+.PHONY: package
+package: $(VSIX) build/wheel/built ## Build the wheel and the .vsix into build/
+
+.PHONY: clean
+clean: ## Delete everything that was built or installed here
+	rm -rf .venv build node_modules vscode-extension/{node_modules,dist,bundled} \
+		tests/editor/{node_modules,artifacts,test-results} .mypy_cache .ruff_cache \
+		.pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: system-packages
+system-packages:
+	@scripts/install-system-packages.sh
+
+.venv/installed: pyproject.toml
+	@scripts/make-venv.sh "$(PYTHON)" .venv -e .
+	touch $@
+
+.venv/installed-dev: pyproject.toml
+	@scripts/make-venv.sh "$(PYTHON)" .venv -e '.[dev]'
+	touch $@ .venv/installed
+
+node_modules/.installed: package.json package-lock.json vscode-extension/package.json tests/editor/package.json
+	npm ci --no-audit --no-fund
+	touch $@
+
+build/wheel/built: $(PYTHON_SOURCES) pyproject.toml .venv/installed
+	rm -rf build/wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	touch $@
+
+# What a user has: the wheel, and nothing for the language server, which the extension brings.
+build/user-venv/installed: build/wheel/built
+	rm -rf build/user-venv
+	scripts/make-venv.sh "$(PYTHON)" build/user-venv build/wheel/*.whl
+	touch $@
+
+$(VSIX): $(EXTENSION_SOURCES) $(PYTHON_SOURCES) node_modules/.installed .venv/installed
+	MEMLENS_PYTHON="$$PWD/$(BIN)/python" npm run package
+	mkdir -p build
+	cp vscode-extension/memlens-*.vsix $@

@@ -1,0 +1,1 @@
+"""A small shop whose memory is watched by its tests."""

@@ -1,0 +1,7 @@
+"""`python -m memlens` is the `memlens` command."""
+
+import sys
+
+from memlens.cli import main
+
+sys.exit(main())

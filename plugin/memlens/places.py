@@ -1,0 +1,91 @@
+"""Where code is: paths as results name them, whose code it is, and the line of a test."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import re
+import sys
+from functools import lru_cache
+from pathlib import Path, PurePath
+
+from memlens.stacks import Frame, MeasuredStack
+from memlens.store.records import FrameKind, FrameRecord, StackKind, StackRecord
+
+_INSTALLED = frozenset(("site-packages", "dist-packages"))
+
+
+class Places:
+    """Names files relative to a project's root."""
+
+    def __init__(self, rootdir: Path) -> None:
+        """Paths are named relative to *rootdir*."""
+        self._root = os.path.realpath(rootdir)
+        # A virtual environment inside the project is not the project.
+        prefix = os.path.realpath(sys.prefix)
+        self._environment = prefix if _is_inside(prefix, self._root) else None
+        self._known: dict[str, tuple[str, FrameKind]] = {}
+
+    def path(self, filename: str | Path) -> str:
+        """Return *filename* with "/", relative to the root when inside it, absolute otherwise."""
+        return self._look(os.fspath(filename))[0]
+
+    def stack(self, kind: StackKind, stack: MeasuredStack) -> StackRecord:
+        """Return *stack* as the results store it."""
+        frames = tuple(self._frame(frame) for frame in stack.frames)
+        return StackRecord(kind, stack.size, stack.allocations, frames)
+
+    def _frame(self, frame: Frame) -> FrameRecord:
+        if frame.native:
+            return FrameRecord(frame.function, frame.filename, frame.line, "native")
+        path, kind = self._look(frame.filename)
+        return FrameRecord(frame.function, path, frame.line, kind)
+
+    def _look(self, filename: str) -> tuple[str, FrameKind]:
+        known = self._known.get(filename)
+        if known is None:
+            known = self._known[filename] = self._classify(filename)
+        return known
+
+    def _classify(self, filename: str) -> tuple[str, FrameKind]:
+        if filename.startswith("<"):  # "<string>", "<frozen importlib._bootstrap>"
+            return filename, "library"
+        real = os.path.realpath(filename)
+        if not _is_inside(real, self._root):
+            return PurePath(real).as_posix(), "library"
+        relative = PurePath(os.path.relpath(real, self._root))
+        installed = not _INSTALLED.isdisjoint(relative.parts) or (
+            self._environment is not None and _is_inside(real, self._environment)
+        )
+        return relative.as_posix(), "library" if installed else "project"
+
+
+def _is_inside(path: str, folder: str) -> bool:
+    return path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def definition_line(function: object, name: str) -> int | None:
+    """Return the line (from 1) of the ``def`` of *function*, or None if it has no source.
+
+    Not the line of its first decorator, which is where Python says that it begins.
+    """
+    code = getattr(inspect.unwrap(function), "__code__", None)  # type: ignore[arg-type]
+    if code is None:
+        return None
+    first: int = code.co_firstlineno
+    definition = re.compile(rf"\s*(async\s+)?def\s+{re.escape(name)}\b")
+    for offset, line in enumerate(_lines(code.co_filename)[first - 1 :]):
+        if definition.match(line):
+            return first + offset
+        if offset and re.match(r"\s*(async\s+)?def\s", line):
+            break  # another function: this one's name was given to it later
+    return first
+
+
+@lru_cache(maxsize=64)
+def _lines(filename: str) -> tuple[str, ...]:
+    try:
+        with Path(filename).open(encoding="utf-8", errors="replace") as file:
+            return tuple(file)
+    except OSError:
+        return ()

@@ -1,0 +1,1 @@
+"""What people read: one report a file, made from finished results."""

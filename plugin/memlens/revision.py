@@ -1,0 +1,61 @@
+"""Which git commit was measured, asked for without waiting."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+#: Seconds that the end of a run may wait for git.
+_PATIENCE = 5.0
+
+
+@dataclass(frozen=True)
+class Revision:
+    """The state of a git work tree. Both None where there is none."""
+
+    commit: str | None = None
+    #: Tracked files differ from the commit.
+    dirty: bool | None = None
+
+
+class RevisionQuestion:
+    """Asks git in the background: `git status` takes its time in a large work tree."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start to ask about the work tree that *folder* is in."""
+        self._process: subprocess.Popen[str] | None = None
+        with suppress(OSError):  # no git
+            self._process = subprocess.Popen(
+                ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no"],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+            )
+
+    def answer(self) -> Revision:
+        """Return what git says, waiting a few seconds at most. May be called once."""
+        if self._process is None:
+            return Revision()
+        with self._process as process:
+            try:
+                output, _ = process.communicate(timeout=_PATIENCE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                return Revision()
+        return parse_status(output) if process.returncode == 0 else Revision()
+
+
+def parse_status(output: str) -> Revision:
+    """Return what ``git status --porcelain=v2 --branch`` says (see git-status(1))."""
+    lines = output.splitlines()
+    prefix = "# branch.oid "
+    commits = [line.removeprefix(prefix) for line in lines if line.startswith(prefix)]
+    # Before the first commit git says "(initial)".
+    commit = commits[0] if commits and not commits[0].startswith("(") else None
+    return Revision(commit, any(line and not line.startswith("#") for line in lines))

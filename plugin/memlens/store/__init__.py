@@ -1,0 +1,41 @@
+"""The results database: what a run measured, for everything that shows it.
+
+`schema.sql` is the contract. Imports neither pytest nor memray, nor anything else of memlens.
+"""
+
+from memlens.store.database import NewerSchemaError, ResultsError
+from memlens.store.folder import DATABASE_NAME, FOLDER_NAME, database_path
+from memlens.store.reading import ResultsReader
+from memlens.store.records import (
+    CheckRecord,
+    FrameKind,
+    FrameRecord,
+    PhaseRecord,
+    RunRecord,
+    SourceRecord,
+    StackKind,
+    StackRecord,
+    TestRecord,
+    Verdict,
+)
+from memlens.store.writing import ResultsWriter
+
+__all__ = [
+    "DATABASE_NAME",
+    "FOLDER_NAME",
+    "CheckRecord",
+    "FrameKind",
+    "FrameRecord",
+    "NewerSchemaError",
+    "PhaseRecord",
+    "ResultsError",
+    "ResultsReader",
+    "ResultsWriter",
+    "RunRecord",
+    "SourceRecord",
+    "StackKind",
+    "StackRecord",
+    "TestRecord",
+    "Verdict",
+    "database_path",
+]

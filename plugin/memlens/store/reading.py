@@ -1,0 +1,204 @@
+"""Reading results. Never blocks the writer, and never sees half a test."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from memlens.store.database import naming, open_for_reading
+from memlens.store.records import (
+    CheckRecord,
+    FrameRecord,
+    PhaseRecord,
+    RunRecord,
+    SourceRecord,
+    StackRecord,
+    TestRecord,
+)
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+#: The newest row of each node id.
+_LATEST = "id = (SELECT max(newest.id) FROM test AS newest WHERE newest.nodeid = test.nodeid)"
+_TEST = "SELECT id, run, nodeid, path, line, outcome, duration, worker FROM test"
+#: SQLite's limit of bound values was 999 for long.
+_CHUNK = 900
+
+
+class ResultsReader:
+    """Reads one results database. Use as a context manager, or `close` it.
+
+    Every method raises `ResultsError` when the file cannot be read. Not for use by several threads
+    at once.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the database at *path*."""
+        self.path = path
+        self._connection = open_for_reading(path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def data_version(self) -> int:
+        """Return a number that changes when another connection has committed.
+
+        A cheap look: SQLite answers it from the file's header or the WAL's index
+        (https://www.sqlite.org/pragma.html#pragma_data_version).
+        """
+        with naming(self.path, "read"):
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def runs(self, limit: int = 1) -> list[RunRecord]:
+        """Return the last *limit* runs, the newest first."""
+        rows = self._rows(
+            "SELECT id, uuid, started, finished, status, exit_status, command_line, rootdir,"
+            " versions, git_commit, git_dirty, collected FROM run ORDER BY id DESC LIMIT ?",
+            (limit,),
+        )
+        return [
+            RunRecord(
+                id=row[0],
+                uuid=row[1],
+                started=row[2],
+                finished=row[3],
+                status=row[4],
+                exit_status=row[5],
+                command_line=tuple(json.loads(row[6])),
+                rootdir=row[7],
+                versions=json.loads(row[8]),
+                git_commit=row[9],
+                git_dirty=None if row[10] is None else bool(row[10]),
+                collected=row[11],
+            )
+            for row in rows
+        ]
+
+    def latest_tests(self, path: str | None = None) -> list[TestRecord]:
+        """Return the newest result of each test, or only of the tests in the file *path*.
+
+        *path* is as the database has it. In the order in which the tests ran.
+        """
+        where, values = ("", ()) if path is None else ("path = ? AND ", (path,))
+        return self._tests(f"{where}{_LATEST}", values)
+
+    def latest_exceeded(self) -> list[TestRecord]:
+        """Return the newest result of each test that is over one of its limits there."""
+        return self._tests(
+            f"{_LATEST} AND EXISTS (SELECT 1 FROM limit_check"
+            " WHERE limit_check.test = test.id AND verdict = 'exceeded')"
+        )
+
+    def outcomes(self, run: int) -> dict[str, int]:
+        """Return how many tests of *run* have ended up to now, by outcome."""
+        rows = self._rows(
+            "SELECT outcome, count(*) FROM test WHERE run = ? GROUP BY outcome", (run,)
+        )
+        return {row[0]: row[1] for row in rows}
+
+    def source(self, run: int, path: str) -> SourceRecord | None:
+        """Return the text of *path* as *run* saw it, or None if it was not kept."""
+        rows = self._rows(
+            "SELECT source.path, digest, text FROM run_source"
+            " JOIN source ON source.id = run_source.source"
+            " WHERE run_source.run = ? AND run_source.path = ?",
+            (run, path),
+        )
+        return SourceRecord(*rows[0]) if rows else None
+
+    def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
+        with naming(self.path, "read"):
+            return self._connection.execute(sql, values).fetchall()
+
+    def _tests(self, where: str, values: Sequence[object] = ()) -> list[TestRecord]:
+        with naming(self.path, "read"):
+            # One snapshot for all the statements, whatever is being written.
+            self._connection.execute("BEGIN")
+        try:
+            return self._tests_in_snapshot(where, values)
+        finally:
+            with naming(self.path, "read"):
+                self._connection.execute("ROLLBACK")
+
+    def _tests_in_snapshot(self, where: str, values: Sequence[object]) -> list[TestRecord]:
+        rows = self._rows(f"{_TEST} WHERE {where} ORDER BY id", values)
+        ids = [row[0] for row in rows]
+        phases: dict[int, list[PhaseRecord]] = {}
+        for row in self._in_chunks(
+            "SELECT test, name, peak_bytes, allocated_bytes, allocations, alive_bytes FROM phase",
+            ids,
+        ):
+            phases.setdefault(row[0], []).append(PhaseRecord(*row[1:]))
+        checks: dict[int, list[CheckRecord]] = {}
+        for row in self._in_chunks(
+            "SELECT test, marker, limit_bytes, measured_bytes, verdict, message FROM limit_check",
+            ids,
+            order="id",
+        ):
+            checks.setdefault(row[0], []).append(CheckRecord(*row[1:]))
+        stack_rows = [
+            (*row[:4], json.loads(row[4]))
+            for row in self._in_chunks(
+                "SELECT test, kind, bytes, allocations, frames FROM stack",
+                ids,
+                order="bytes DESC, id",
+            )
+        ]
+        frames = self._frames({frame for row in stack_rows for frame in row[4]})
+        stacks: dict[int, list[StackRecord]] = {}
+        for test, kind, size, allocations, frame_ids in stack_rows:
+            stacks.setdefault(test, []).append(
+                StackRecord(kind, size, allocations, tuple(frames[frame] for frame in frame_ids))
+            )
+        return [
+            TestRecord(
+                id=row[0],
+                run=row[1],
+                nodeid=row[2],
+                path=row[3],
+                line=row[4],
+                outcome=row[5],
+                duration=row[6],
+                worker=row[7],
+                phases=tuple(phases.get(row[0], ())),
+                checks=tuple(checks.get(row[0], ())),
+                stacks=tuple(stacks.get(row[0], ())),
+            )
+            for row in rows
+        ]
+
+    def _frames(self, ids: Iterable[int]) -> dict[int, FrameRecord]:
+        return {
+            row[0]: FrameRecord(*row[1:])
+            for row in self._in_chunks(
+                "SELECT id, function, path, line, kind FROM frame", sorted(ids), column="id"
+            )
+        }
+
+    def _in_chunks(
+        self, select: str, ids: Sequence[int], *, column: str = "test", order: str | None = None
+    ) -> list[sqlite3.Row]:
+        rows: list[sqlite3.Row] = []
+        for start in range(0, len(ids), _CHUNK):
+            chunk = ids[start : start + _CHUNK]
+            marks = ",".join("?" * len(chunk))
+            sql = f"{select} WHERE {column} IN ({marks})" + (f" ORDER BY {order}" if order else "")
+            rows += self._rows(sql, chunk)
+        return rows

@@ -1,0 +1,156 @@
+"""What the database holds, as values: read from it, written to it, sent between processes.
+
+Sizes are bytes, lines count from 1, paths are as in `schema.sql` (see `FrameRecord.path`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
+
+FrameKind = Literal["project", "library", "native"]
+StackKind = Literal["peak", "leak"]
+Verdict = Literal["passed", "exceeded", "not_judged"]
+
+
+@dataclass(frozen=True)
+class FrameRecord:
+    """A place in code that a stack passed."""
+
+    function: str
+    #: With "/"; relative to the run's rootdir when inside it, absolute otherwise. What the symbols
+    #: say for native code.
+    path: str
+    #: 0 where a native frame has none.
+    line: int
+    kind: FrameKind
+
+
+@dataclass(frozen=True)
+class StackRecord:
+    """One call stack and what it held, at the peak or after the test."""
+
+    kind: StackKind
+    bytes: int
+    allocations: int
+    #: The most recent call first.
+    frames: tuple[FrameRecord, ...]
+
+    def innermost_project_frame(self) -> FrameRecord | None:
+        """Return the frame nearest to the allocation that is the project's own code."""
+        return next((frame for frame in self.frames if frame.kind == "project"), None)
+
+
+@dataclass(frozen=True)
+class PhaseRecord:
+    """What one phase of a test took."""
+
+    name: Literal["setup", "call", "teardown"]
+    peak_bytes: int
+    allocated_bytes: int
+    allocations: int
+    #: Allocated in the phase and still alive at its end.
+    alive_bytes: int
+
+
+@dataclass(frozen=True)
+class CheckRecord:
+    """One declared limit and how the test did against it."""
+
+    marker: str
+    limit_bytes: int
+    measured_bytes: int
+    verdict: Verdict
+    message: str
+
+
+@dataclass(frozen=True)
+class TestRecord:
+    """One measured test."""
+
+    #: pytest takes what is called Test… for a test class; this is none.
+    __test__: ClassVar[bool] = False
+
+    nodeid: str
+    path: str
+    #: The line that names the test.
+    line: int
+    #: passed, failed, skipped, xfailed or xpassed.
+    outcome: str
+    #: Seconds, all phases together.
+    duration: float
+    #: pytest-xdist's worker id, None without it.
+    worker: str | None
+    phases: tuple[PhaseRecord, ...]
+    checks: tuple[CheckRecord, ...]
+    stacks: tuple[StackRecord, ...]
+    #: The database's ids; None before it is stored.
+    id: int | None = None
+    run: int | None = None
+
+    def phase(self, name: str) -> PhaseRecord | None:
+        """Return the phase called *name*, or None if it was not measured."""
+        return next((phase for phase in self.phases if phase.name == name), None)
+
+    def stacks_of(self, kind: StackKind) -> tuple[StackRecord, ...]:
+        """Return the stacks of *kind*, the largest first."""
+        return tuple(stack for stack in self.stacks if stack.kind == kind)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dicts, lists, strings and numbers that `from_dict` understands."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> TestRecord:
+        """Return the record that `to_dict` made *data* from, in whatever process that was."""
+        return cls(
+            **{
+                **data,
+                "phases": tuple(PhaseRecord(**phase) for phase in data["phases"]),
+                "checks": tuple(CheckRecord(**check) for check in data["checks"]),
+                "stacks": tuple(
+                    StackRecord(
+                        **{
+                            **stack,
+                            "frames": tuple(FrameRecord(**frame) for frame in stack["frames"]),
+                        }
+                    )
+                    for stack in data["stacks"]
+                ),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One pytest run."""
+
+    uuid: str
+    #: UTC, ISO 8601 with microseconds.
+    started: str
+    finished: str | None
+    #: running, finished or interrupted.
+    status: str
+    #: pytest's, once the run has finished.
+    exit_status: int | None
+    command_line: tuple[str, ...]
+    #: Absolute, on the machine that ran it.
+    rootdir: str
+    #: Versions of memlens, memray, pytest and python, and the platform.
+    versions: Mapping[str, str]
+    git_commit: str | None
+    git_dirty: bool | None
+    #: Number of tests selected to run.
+    collected: int | None
+    id: int | None = None
+
+
+@dataclass(frozen=True)
+class SourceRecord:
+    """The text of a file as a run saw it."""
+
+    path: str
+    #: SHA-256 of the text as UTF-8, hexadecimal.
+    digest: str
+    text: str

@@ -1,0 +1,99 @@
+-- memlens results, schema version 1.
+--
+-- Sizes are bytes. Times are UTC, as ISO 8601 text with microseconds. Lines count from 1.
+-- Paths use "/" and are relative to the run's rootdir when inside it, absolute otherwise.
+--
+-- History of versions:
+--   1  the first
+
+-- One pytest run.
+CREATE TABLE run (
+    id           INTEGER PRIMARY KEY,
+    uuid         TEXT    NOT NULL UNIQUE,   -- the same run in every copy of the results
+    started      TEXT    NOT NULL,
+    finished     TEXT,                      -- NULL while it runs, and for ever if it was killed
+    status       TEXT    NOT NULL CHECK (status IN ('running', 'finished', 'interrupted')),
+    exit_status  INTEGER,                   -- pytest's, once finished
+    command_line TEXT    NOT NULL,          -- pytest's arguments, a JSON list of strings
+    rootdir      TEXT    NOT NULL,          -- absolute, on the machine that ran it
+    versions     TEXT    NOT NULL,          -- JSON object: memlens, memray, pytest, python, platform
+    git_commit   TEXT,                      -- full hash; NULL outside a git work tree
+    git_dirty    INTEGER,                   -- 1 if tracked files differed from that commit
+    collected    INTEGER                    -- tests selected to run; NULL before collection ended
+);
+
+-- One measured test of a run. The newest row of a node id is what is true of that test now.
+CREATE TABLE test (
+    id       INTEGER PRIMARY KEY,
+    run      INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    nodeid   TEXT    NOT NULL,
+    path     TEXT    NOT NULL,
+    line     INTEGER NOT NULL,              -- the line that names the test (its "def")
+    outcome  TEXT    NOT NULL,              -- passed, failed, skipped, xfailed or xpassed
+    duration REAL    NOT NULL,              -- seconds, all phases
+    worker   TEXT                           -- pytest-xdist's worker id, NULL without it
+);
+CREATE INDEX test_by_nodeid ON test (nodeid, id);
+CREATE INDEX test_by_path ON test (path, id);
+CREATE INDEX test_by_run ON test (run);
+
+-- What one phase of a test took.
+CREATE TABLE phase (
+    test            INTEGER NOT NULL REFERENCES test (id) ON DELETE CASCADE,
+    name            TEXT    NOT NULL CHECK (name IN ('setup', 'call', 'teardown')),
+    peak_bytes      INTEGER NOT NULL,       -- the most that was alive at once
+    allocated_bytes INTEGER NOT NULL,       -- sum of all allocations
+    allocations     INTEGER NOT NULL,       -- their number
+    alive_bytes     INTEGER NOT NULL,       -- allocated in the phase and alive at its end
+    PRIMARY KEY (test, name)
+) WITHOUT ROWID;
+
+-- One limit that the test declared, and how it went.
+CREATE TABLE limit_check (
+    id             INTEGER PRIMARY KEY,
+    test           INTEGER NOT NULL REFERENCES test (id) ON DELETE CASCADE,
+    marker         TEXT    NOT NULL,        -- limit_memory, limit_leaks
+    limit_bytes    INTEGER NOT NULL,
+    measured_bytes INTEGER NOT NULL,        -- the peak, or the largest leaking stack
+    verdict        TEXT    NOT NULL CHECK (verdict IN ('passed', 'exceeded', 'not_judged')),
+    message        TEXT    NOT NULL         -- one sentence for people
+);
+CREATE INDEX limit_check_by_test ON limit_check (test);
+
+-- Call stacks worth keeping: the biggest at the peak, and every one that leaks.
+CREATE TABLE stack (
+    id          INTEGER PRIMARY KEY,
+    test        INTEGER NOT NULL REFERENCES test (id) ON DELETE CASCADE,
+    kind        TEXT    NOT NULL CHECK (kind IN ('peak', 'leak')),
+    bytes       INTEGER NOT NULL,
+    allocations INTEGER NOT NULL,
+    frames      TEXT    NOT NULL            -- frame ids, the most recent call first, a JSON list
+);
+CREATE INDEX stack_by_test ON stack (test, kind);
+
+-- A place in code, stored once however many stacks pass it.
+CREATE TABLE frame (
+    id       INTEGER PRIMARY KEY,
+    function TEXT    NOT NULL,
+    path     TEXT    NOT NULL,
+    line     INTEGER NOT NULL,              -- 0 where a native frame has none
+    kind     TEXT    NOT NULL CHECK (kind IN ('project', 'library', 'native')),
+    UNIQUE (path, line, function, kind)
+);
+
+-- The text of a file as it was when measured, stored once a content.
+CREATE TABLE source (
+    id     INTEGER PRIMARY KEY,
+    path   TEXT    NOT NULL,
+    digest TEXT    NOT NULL,                -- SHA-256 of the text as UTF-8, hexadecimal
+    text   TEXT    NOT NULL,
+    UNIQUE (path, digest)
+);
+
+-- Which text a run saw, for each file that its frames and tests name.
+CREATE TABLE run_source (
+    run    INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+    path   TEXT    NOT NULL,
+    source INTEGER NOT NULL REFERENCES source (id),
+    PRIMARY KEY (run, path)
+) WITHOUT ROWID;

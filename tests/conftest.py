@@ -1,0 +1,5 @@
+"""Fixtures for all Python tests."""
+
+from __future__ import annotations
+
+pytest_plugins = ["pytester"]

@@ -1,0 +1,111 @@
+"""The `memlens` command, on results of a real run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memlens.store import database_path
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def copy_examples(folder: Path) -> Path:
+    ignored = shutil.ignore_patterns(".memlens", "__pycache__", ".pytest_cache")
+    return Path(shutil.copytree(REPOSITORY / "examples", folder / "examples", ignore=ignored))
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the example project, its tests run once."""
+    project = copy_examples(tmp_path_factory.mktemp("check"))
+    result = run(project, "pytest", "--memray", "-q")
+    assert result.returncode == 1, result.stdout + result.stderr
+    return project
+
+
+def test_check_prints_one_line_a_diagnostic_in_the_order_of_the_code(measured: Path) -> None:
+    result = run(measured, "memlens", "check")
+    assert result.returncode == 1
+    assert [line.split(maxsplit=3)[:3] for line in result.stdout.splitlines()] == [
+        ["shop/sessions.py:20:5:", "warning", "leak-site"],
+        ["tests/test_catalog.py:10:5:", "error", "memory-limit-exceeded"],
+        ["tests/test_orders.py:11:5:", "error", "memory-limit-exceeded"],
+        ["tests/test_sessions.py:6:5:", "error", "memory-leak"],
+    ]
+    assert "over the limit of 24.0 MiB" in result.stdout
+
+
+def test_check_names_files_as_one_types_them_here(measured: Path) -> None:
+    below = run(measured / "tests", "memlens", "check")
+    assert "\ntest_catalog.py:10:5: error" in below.stdout
+    elsewhere = run(Path("/"), "memlens", "check", "--results", str(database_path(measured)))
+    assert str(measured.relative_to("/") / "tests/test_catalog.py:10:5: error") in elsewhere.stdout
+
+
+def test_check_forgets_findings_in_files_that_are_gone(measured: Path, tmp_path: Path) -> None:
+    project = Path(shutil.copytree(measured, tmp_path / "copy"))
+    shutil.rmtree(project / "tests")
+    result = run(project, "memlens", "check")
+    assert result.stdout.split()[:3] == ["shop/sessions.py:20:5:", "warning", "leak-site"]
+    assert result.returncode == 0
+
+
+def test_check_without_results_says_how_to_make_some(tmp_path: Path) -> None:
+    result = run(tmp_path, "memlens", "check")
+    assert result.returncode == 2
+    assert "run 'pytest --memray' to make some" in result.stderr
+    assert result.stdout == ""
+
+
+def test_check_help_has_an_example_and_the_exit_statuses() -> None:
+    result = run(REPOSITORY, "memlens", "check", "--help")
+    assert "pytest --memray; memlens check" in result.stdout
+    assert "exit status: 0" in result.stdout
+
+
+def test_the_demo_succeeds_when_exactly_the_intended_tests_fail(tmp_path: Path) -> None:
+    demo = copy_demo(tmp_path)
+    result = run(tmp_path, "demo")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "Exactly the three intended tests failed" in result.stdout
+    assert demo.exists()
+
+
+@pytest.mark.parametrize(
+    ("test_file", "before", "after", "said"),
+    [
+        ("test_sessions.py", '"1 MB"', '"1 GB"', "test_sessions_are_forgotten: did not fail"),
+        ("test_catalog.py", "128 * 128", "7", "128_pixels: failed, and should not have"),
+        ("test_catalog.py", "import pytest", "import pytest, no_such", "exit status was 2"),
+    ],
+)
+def test_the_demo_fails_when_anything_else_happens(
+    tmp_path: Path, test_file: str, before: str, after: str, said: str
+) -> None:
+    copy_demo(tmp_path)
+    path = tmp_path / "examples" / "tests" / test_file
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after, 1))
+    result = run(tmp_path, "demo")
+    assert result.returncode == 1
+    assert said in result.stdout
+
+
+def copy_demo(folder: Path) -> Path:
+    """Put the demo beside a copy of the examples, where `python -m demo` finds both."""
+    copy_examples(folder)
+    text = (REPOSITORY / "scripts" / "demo.py").read_text()
+    demo = folder / "demo.py"
+    demo.write_text(text.replace("Path(__file__).parent.parent", "Path(__file__).parent"))
+    return demo
