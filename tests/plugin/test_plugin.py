@@ -13,7 +13,10 @@ MB = 1024**2
 
 
 @pytest.fixture(autouse=True)
-def _without_pytest_asyncio(monkeypatch: pytest.MonkeyPatch) -> None:
+def _without_pytest_asyncio(
+    pytester: pytest.Pytester,  # first: it clears the variable
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # It is here because pytest-lsp needs it, and warns in every project that does not configure it.
     monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio")
 
