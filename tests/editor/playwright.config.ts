@@ -1,0 +1,31 @@
+// How the end-to-end tests run: one real VS Code at a time, in the system's Chromium.
+
+import { defineConfig } from "@playwright/test";
+
+import { chromiumPath } from "./environment";
+
+export default defineConfig({
+  testDir: ".",
+  outputDir: "artifacts",
+  workers: 1,
+  forbidOnly: !!process.env.CI,
+  reporter: "list",
+  timeout: 180_000,
+  expect: { timeout: 30_000 },
+  use: {
+    viewport: { width: 1280, height: 800 },
+    trace: "retain-on-failure",
+    launchOptions: {
+      executablePath: chromiumPath(),
+      args: [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
+    },
+  },
+});

@@ -1,0 +1,229 @@
+// What a user does and sees in VS Code. Every selector of the end-to-end tests is in this class.
+
+import { readFile } from "node:fs/promises";
+import { basename, join } from "node:path";
+import { expect, type Locator, type Page } from "@playwright/test";
+
+export type Severity = "error" | "warning" | "info";
+
+/** Starting the editor's window, and running a test under memray on a slow machine. */
+const SLOW = { timeout: 60_000 };
+
+export class Tester {
+  private screenshots = 0;
+
+  constructor(
+    private readonly page: Page,
+    private readonly project: string,
+    private readonly artifact: (name: string) => string,
+  ) {}
+
+  async openWorkbench(url: string): Promise<void> {
+    await this.page.goto(url);
+    await expect(this.page.locator(".monaco-workbench .explorer-folders-view")).toBeVisible(SLOW);
+  }
+
+  /** Opens a file of the project by its path, at the first line that contains `at`. */
+  async open(path: string, at = ""): Promise<void> {
+    const lines = (await readFile(join(this.project, path), "utf8")).split("\n");
+    const line = lines.findIndex((text) => text.includes(at)) + 1;
+    expect(line, `${path} has a line with ${at}`).toBeGreaterThan(0);
+
+    const input = this.page.locator(QUICK_INPUT);
+    // Again while the window is still starting and does not listen to keys.
+    await expect(async () => {
+      await this.page.keyboard.press("Control+P");
+      await expect(input).toBeFocused({ timeout: 1_000 });
+    }).toPass(SLOW);
+    await input.fill(`${path}:${line}`);
+    const focused = this.page.locator(".quick-input-list .monaco-list-row.focused .label-name");
+    await expect(focused).toHaveText(basename(path));
+    await this.page.keyboard.press("Enter");
+    await expect(
+      this.page.locator(`.tab.active[data-resource-name="${basename(path)}"]`),
+    ).toBeVisible();
+    await expect(
+      this.page.locator(".editor-instance .view-line", { hasText: at }).first(),
+    ).toBeVisible();
+  }
+
+  /** Waits until the lenses over a test match, and answers their texts. */
+  async seeLenses(test: string, expected: RegExp): Promise<void> {
+    await expect
+      .poll(async () => (await this.lensesOver(test))?.text ?? "none", {
+        ...SLOW,
+        message: `the code lenses over ${test}`,
+      })
+      .toMatch(expected);
+  }
+
+  async clickLens(test: string, title: string): Promise<void> {
+    await this.seeLenses(test, new RegExp(title));
+    const lenses = await this.lensesOver(test);
+    await this.page
+      .locator(LENSES)
+      .nth(lenses?.index ?? -1)
+      .locator("a", { hasText: title })
+      .click();
+  }
+
+  /** Waits until a squiggle of that severity runs under the whole of `text` in the open editor. */
+  async seeSquiggle(severity: Severity, text: string): Promise<void> {
+    await expect
+      .poll(() => this.page.evaluate(squiggleUnder, { severity, text }), {
+        ...SLOW,
+        message: `a squiggle (${severity}) under ${text}`,
+      })
+      .toBe(true);
+  }
+
+  async openProblems(): Promise<void> {
+    const panel = this.page.locator(".markers-panel");
+    if (!(await panel.isVisible())) {
+      await this.page.keyboard.press("Control+Shift+M");
+    }
+    await expect(panel).toBeVisible();
+  }
+
+  /** A row of the Problems panel: a file, a diagnostic, or a place that a diagnostic refers to. */
+  problem(text: string | RegExp): Locator {
+    return this.page.locator(".markers-panel .monaco-list-row", { hasText: text }).first();
+  }
+
+  /** Shows the places that a diagnostic in the Problems panel refers to. */
+  async expandProblem(text: string | RegExp): Promise<void> {
+    const row = this.problem(text);
+    await expect(row).toBeVisible();
+    if ((await row.getAttribute("aria-expanded")) === "false") {
+      await row.locator(".monaco-tl-twistie").click();
+    }
+    await expect(row).toHaveAttribute("aria-expanded", "true");
+  }
+
+  /** Runs a command by its title in the command palette. */
+  async runCommand(title: string): Promise<void> {
+    await this.page.keyboard.press("F1");
+    const input = this.page.locator(QUICK_INPUT);
+    await expect(input).toBeFocused();
+    await input.fill(`>${title}`);
+    await expect(
+      this.page.locator(".quick-input-list .monaco-list-row.focused", { hasText: title }),
+    ).toBeVisible();
+    await this.page.keyboard.press("Enter");
+    await expect(input).toBeHidden();
+  }
+
+  notification(text: string): Locator {
+    return this.page.locator(".notification-toast", { hasText: text });
+  }
+
+  async pressButton(message: Locator, label: string): Promise<void> {
+    await message.locator(".monaco-button", { hasText: label }).click();
+  }
+
+  /** Waits until the settings editor shows a setting. */
+  async seeSetting(name: string): Promise<void> {
+    await expect(this.page.locator(`.settings-editor [data-key="${name}"]`).first()).toBeVisible();
+  }
+
+  async seeOutput(text: string): Promise<void> {
+    await expect(
+      this.page.locator(".output-view .view-line", { hasText: text }).first(),
+    ).toBeVisible();
+  }
+
+  /** No message that the user would have to close. */
+  async seeNoNotifications(): Promise<void> {
+    await expect(this.page.locator(".notification-toast")).toHaveCount(0);
+  }
+
+  /** Saves what the window shows now, numbered in the order taken. */
+  async screenshot(what: string): Promise<void> {
+    this.screenshots += 1;
+    const number = String(this.screenshots).padStart(2, "0");
+    const name = `${number}-${what.replaceAll(/\W+/g, "-")}.png`;
+    await this.page.screenshot({ path: this.artifact(name) });
+  }
+
+  private lensesOver(test: string): Promise<Lenses | undefined> {
+    return this.page.evaluate(lensesOver, { lenses: LENSES, definition: `def ${test}(` });
+  }
+}
+
+const QUICK_INPUT = ".quick-input-widget input[type=text]";
+const LENSES = ".editor-instance .codelens-decoration";
+
+interface Lenses {
+  /** Which of all the editor's groups of lenses this is. */
+  readonly index: number;
+  readonly text: string;
+}
+
+// The two functions below run in the page, so each is complete in itself.
+
+/** The group of lenses that stands over a definition, or over the decorators above it. */
+function lensesOver(sought: { lenses: string; definition: string }): Lenses | undefined {
+  const plain = (element: Element) => (element.textContent ?? "").replaceAll("\u00a0", " ");
+  const top = (element: Element) => element.getBoundingClientRect().top;
+  const rows = [
+    ...[...document.querySelectorAll(".editor-instance .view-line")].map((element) => ({
+      top: top(element),
+      text: plain(element).trim(),
+      index: -1,
+    })),
+    ...[...document.querySelectorAll(sought.lenses)].map((element, index) => ({
+      top: top(element),
+      text: plain(element),
+      index,
+    })),
+  ].sort((one, other) => one.top - other.top);
+  const definition = rows.findIndex(
+    (row) => row.index < 0 && row.text.startsWith(sought.definition),
+  );
+  for (const row of rows.slice(0, Math.max(definition, 0)).reverse()) {
+    if (row.index >= 0) {
+      return { index: row.index, text: row.text };
+    }
+    if (!row.text.startsWith("@")) {
+      break;
+    }
+  }
+  return undefined;
+}
+
+/** Whether a squiggle runs under every character of the first visible occurrence of a text. */
+function squiggleUnder(sought: { severity: string; text: string }): boolean {
+  const tolerance = 2; // pixels, as positions are rounded
+  for (const line of document.querySelectorAll(".editor-instance .view-line")) {
+    const start = (line.textContent ?? "").replaceAll("\u00a0", " ").indexOf(sought.text);
+    if (start < 0) {
+      continue;
+    }
+    const range = document.createRange();
+    const walker = document.createTreeWalker(line, NodeFilter.SHOW_TEXT);
+    let offset = 0;
+    for (let node = walker.nextNode(); node !== null; node = walker.nextNode()) {
+      const length = node.textContent?.length ?? 0;
+      const end = start + sought.text.length;
+      if (offset <= start && start < offset + length) {
+        range.setStart(node, start - offset);
+      }
+      if (offset < end && end <= offset + length) {
+        range.setEnd(node, end - offset);
+      }
+      offset += length;
+    }
+    const text = range.getBoundingClientRect();
+    const squiggles = document.querySelectorAll(`.editor-instance .squiggly-${sought.severity}`);
+    return [...squiggles].some((squiggle) => {
+      const box = squiggle.getBoundingClientRect();
+      return (
+        box.left <= text.left + tolerance &&
+        box.right >= text.right - tolerance &&
+        box.top < text.bottom &&
+        box.bottom > text.top
+      );
+    });
+  }
+  return false;
+}
