@@ -187,7 +187,7 @@ class Measurer:
         measurement: Measurement,
         judgements: Sequence[Judgement],
     ) -> TestRecord:
-        from memlens.places import definition_line
+        from memlens.places import line_of_test
         from memlens.store.records import PhaseRecord, TestRecord
 
         worth_keeping = measurement.peak * _KEPT_PEAK_SHARE
@@ -198,11 +198,10 @@ class Measurer:
             if judgement.check.marker == LimitLeaks.marker
             for stack in judgement.stacks
         ]
-        line = definition_line(body, item.originalname) or (item.location[1] or 0) + 1
         return TestRecord(
             nodeid=item.nodeid,
             path=self._places.path(item.path),
-            line=line,
+            line=line_of_test(item.path, body, item.originalname, item.cls),
             outcome="",
             duration=0.0,
             worker=None,

@@ -64,22 +64,41 @@ def _is_inside(path: str, folder: str) -> bool:
     return path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
-def definition_line(function: object, name: str) -> int | None:
-    """Return the line (from 1) of the ``def`` of *function*, or None if it has no source.
+def line_of_test(path: Path, function: object, name: str, owner: type | None) -> int:
+    """Return the line (from 1) of the file *path* that names a test.
 
-    Not the line of its first decorator, which is where Python says that it begins.
+    That is the ``def`` called *name* of *function*, not its first decorator, where Python says that
+    it begins. A test that is defined elsewhere (inherited, imported) is at its class *owner*, and
+    what has no line there at all is at the first.
     """
     code = getattr(inspect.unwrap(function), "__code__", None)  # type: ignore[arg-type]
-    if code is None:
-        return None
-    first: int = code.co_firstlineno
+    if code is not None and _is_file(code.co_filename, path):
+        return _definition_line(code.co_filename, code.co_firstlineno, name)
+    return _class_line(path, owner) if owner is not None else 1
+
+
+def _definition_line(filename: str, first: int, name: str) -> int:
     definition = re.compile(rf"\s*(async\s+)?def\s+{re.escape(name)}\b")
-    for offset, line in enumerate(_lines(code.co_filename)[first - 1 :]):
+    for offset, line in enumerate(_lines(filename)[first - 1 :]):
         if definition.match(line):
             return first + offset
-        if offset and re.match(r"\s*(async\s+)?def\s", line):
+        if re.match(r"\s*(async\s+)?def\s", line):
             break  # another function: this one's name was given to it later
     return first
+
+
+@lru_cache(maxsize=64)
+def _class_line(path: Path, owner: type) -> int:
+    try:
+        if _is_file(inspect.getsourcefile(owner) or "", path):
+            return max(inspect.getsourcelines(owner)[1], 1)
+    except (OSError, TypeError):  # made at run time, or edited since
+        pass
+    return 1
+
+
+def _is_file(filename: str, path: Path) -> bool:
+    return os.path.realpath(filename) == os.path.realpath(path)
 
 
 @lru_cache(maxsize=64)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from memlens.places import Places, definition_line
+from memlens.places import Places, line_of_test
 from memlens.stacks import Frame, MeasuredStack
 
 
@@ -79,6 +79,9 @@ def wrapped() -> None:
     """Stand in for a test inside a wrapper."""
 
 
+defined_elsewhere = functools.wraps  # any function of another file
+
+
 def line_of(text: str) -> int:
     return next(
         number
@@ -87,18 +90,32 @@ def line_of(text: str) -> int:
     )
 
 
+HERE = Path(__file__)
+
+
 def test_a_test_is_at_its_def_and_not_at_its_first_decorator() -> None:
-    assert definition_line(decorated, "decorated") == line_of("def decorated")
+    assert line_of_test(HERE, decorated, "decorated", None) == line_of("def decorated")
 
 
 def test_a_coroutine_test_is_at_its_async_def() -> None:
-    assert definition_line(coroutine, "coroutine") == line_of("async def coroutine")
+    assert line_of_test(HERE, coroutine, "coroutine", None) == line_of("async def coroutine")
 
 
 def test_a_wrapped_test_is_at_its_own_def() -> None:
     wrapper = functools.wraps(wrapped)(lambda: None)
-    assert definition_line(wrapper, "wrapped") == line_of("def wrapped")
+    assert line_of_test(HERE, wrapper, "wrapped", None) == line_of("def wrapped")
 
 
-def test_what_has_no_source_has_no_line() -> None:
-    assert definition_line(len, "len") is None
+class Inheriting:
+    """Stand in for a test class whose tests are defined in another file."""
+
+
+def test_a_test_that_is_defined_elsewhere_is_at_its_class() -> None:
+    assert line_of_test(HERE, defined_elsewhere, "f", Inheriting) == line_of("class Inher")
+    assert line_of_test(HERE, len, "len", Inheriting) == line_of("class Inheriting")
+
+
+def test_a_test_that_is_nowhere_in_its_file_is_at_its_first_line() -> None:
+    assert line_of_test(HERE, defined_elsewhere, "f", None) == 1
+    made = type("Made", (), {})
+    assert line_of_test(HERE, len, "len", made) == 1

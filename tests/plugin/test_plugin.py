@@ -540,3 +540,24 @@ def test_a_signal_to_stop_keeps_what_was_finished(pytester: pytest.Pytester) -> 
     assert [name.partition("::")[2] for name in results(pytester.path)] == ["test_finished"]
     run = last_run(pytester.path)
     assert (run.status, run.exit_status) == ("interrupted", 2)
+
+
+def test_an_inherited_test_is_at_the_class_that_inherits_it(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        base="""
+        class Base:
+            x = 1
+
+            def test_inherited(self):
+                pass
+        """,
+        test_it="""
+        from base import Base
+
+        class TestIt(Base):
+            pass
+        """,
+    )
+    pytester.runpytest("--memray").assert_outcomes(passed=1)
+    (test,) = results(pytester.path).values()
+    assert (test.path, test.line) == ("test_it.py", 3)
