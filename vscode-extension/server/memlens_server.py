@@ -1,13 +1,13 @@
 """Starts the language server on the libraries that the extension carries."""
 
-import os
 import sys
+from pathlib import Path
 
 # The extension's folder may be read-only, and is replaced whole at every update.
 sys.dont_write_bytecode = True
 # In this process only, never by PYTHONPATH: the tests that the server starts must see the user's
 # own packages. First, in place of this script's folder: the user's pygls may be another one.
-sys.path[0] = os.path.join(os.path.dirname(os.path.abspath(__file__)), "libs")
+sys.path[0] = str(Path(__file__).resolve().parent / "libs")
 
 from memlens_lsp.server import main  # noqa: E402
 
