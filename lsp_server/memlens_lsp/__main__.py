@@ -1,0 +1,7 @@
+"""`python -m memlens_lsp`: the language server."""
+
+import sys
+
+from memlens_lsp.server import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""What the editor shows: pure functions from results and text to LSP types."""

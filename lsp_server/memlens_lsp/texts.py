@@ -1,0 +1,103 @@
+"""The text of files as it is now: in the editor where it is open there, else on disk."""
+
+from __future__ import annotations
+
+import tokenize
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsprotocol import types
+from pygls.workspace import TextDocument
+
+from memlens_lsp.positions import apply_change
+from memlens_lsp.projects import real
+from memlens_lsp.uris import path_of
+from memlens_lsp.watching import Look, look_at
+
+
+class Document(TextDocument):
+    """An open document that counts lines as the LSP does.
+
+    pygls' own splits lines with `str.splitlines`, so that a form feed in the text misplaces every
+    later edit.
+    """
+
+    def apply_change(self, change: types.TextDocumentContentChangeEvent) -> None:
+        """Apply a change of the text."""
+        self._source = apply_change(self.source, change, self.position_codec)
+
+
+@dataclass(frozen=True)
+class OpenText:
+    """An open document at one moment."""
+
+    uri: str
+    version: int | None
+    text: str
+    #: Its file, symlinks followed.
+    file: Path
+
+
+def open_texts(documents: Iterable[TextDocument]) -> list[OpenText]:
+    """Return what *documents* hold now, without those that are no files."""
+    opened = []
+    for document in documents:
+        path = path_of(document.uri)
+        if path is not None:
+            opened.append(OpenText(document.uri, document.version, document.source, real(path)))
+    return opened
+
+
+class DiskTexts:
+    """Reads files, again only when they have changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[Look, str | None]] = {}
+
+    def read(self, path: Path) -> str | None:
+        """Return the text of the source file *path*, or None if it has none.
+
+        Obeys a coding cookie and a byte order mark, as the interpreter does.
+        """
+        look = look_at(path)
+        known = self._known.get(path)
+        if known is None or known[0] != look:
+            known = self._known[path] = (look, _text_of(path))
+        return known[1]
+
+
+def _text_of(path: Path) -> str | None:
+    try:
+        with tokenize.open(path) as file:
+            return file.read()
+    except (OSError, SyntaxError, UnicodeError, ValueError):
+        return None
+
+
+class Texts:
+    """The texts of all files at one moment, for work off the event loop."""
+
+    def __init__(self, opened: Iterable[OpenText], disk: DiskTexts) -> None:
+        self._disk = disk
+        self._open: dict[Path, list[OpenText]] = {}
+        for document in opened:
+            self._open.setdefault(document.file, []).append(document)
+        self._real: dict[Path, Path] = {}
+
+    def file(self, path: Path) -> Path:
+        """Return *path*, symlinks followed."""
+        # The frames of call stacks name the same few files thousands of times.
+        known = self._real.get(path)
+        if known is None:
+            known = self._real[path] = real(path)
+        return known
+
+    def opened(self, path: Path) -> list[OpenText]:
+        """Return the documents that show the file *path*, under whatever names."""
+        return self._open.get(self.file(path), [])
+
+    def now(self, path: Path) -> str | None:
+        """Return the text of the file *path*, or None if it has none."""
+        opened = self.opened(path)
+        return opened[0].text if opened else self._disk.read(path)

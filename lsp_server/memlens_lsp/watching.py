@@ -1,0 +1,107 @@
+"""Noticing that files change, in any editor: a look at their stamps, a few times a second."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from memlens.store import DATABASE_NAME
+
+logger = logging.getLogger(__name__)
+
+#: Seconds between looks.
+_INTERVAL = 0.2
+#: A file written less than this many nanoseconds ago may be written again without a new time:
+#: file systems count time in steps of up to some milliseconds.
+_UNSETTLED = 50_000_000
+
+
+class Stamp(NamedTuple):
+    """What tells one content of a file from another."""
+
+    inode: int
+    size: int
+    #: Nanoseconds.
+    modified: int
+
+
+#: A file's stamp, and that of a database's write-ahead log. None for what is not there.
+Look = tuple[Stamp | None, ...]
+#: Unlike every look: a file that has never been looked at, or that may have changed unseen.
+_NEVER: Look = ()
+
+
+def look_at(path: Path) -> Look:
+    """Return what *path* looks like now."""
+    if path.name != DATABASE_NAME:
+        return (_stamp(path),)
+    log = _stamp(path.with_name(f"{DATABASE_NAME}-wal"))
+    # Readers leave an empty log behind. That changes nothing, and would make us read for ever.
+    return (_stamp(path), log if log and log.size else None)
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):
+        return None
+    return Stamp(status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _has_settled(look: Look) -> bool:
+    newest = max((stamp.modified for stamp in look if stamp), default=0)
+    return not 0 <= time.time_ns() - newest < _UNSETTLED
+
+
+class Watcher:
+    """Looks at files and tells which have changed. To be used from the event loop only."""
+
+    def __init__(self, on_change: Callable[[set[Path]], Awaitable[None]]) -> None:
+        """*on_change* gets the paths that changed; no further look is taken until it is done."""
+        self._on_change = on_change
+        self._seen: dict[Path, Look] = {}
+        self._wake = asyncio.Event()
+
+    def watch(self, paths: Iterable[Path]) -> None:
+        """Look at *paths* from now on, and at nothing else. New ones count as changed."""
+        # A path that never existed has not changed, so it costs nothing.
+        missing: Look = (None,)
+        self._seen = {
+            path: self._seen.get(path, (None, None) if path.name == DATABASE_NAME else missing)
+            for path in paths
+        }
+
+    def look_now(self) -> None:
+        """Take the next look at once: something is known to have changed."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            try:
+                changed = await self._changed()
+                if changed:
+                    await self._on_change(changed)
+            except Exception:
+                # Whatever went wrong once must not stop results from arriving later.
+                logger.exception("looking at the results failed")
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), _INTERVAL)
+            self._wake.clear()
+
+    async def _changed(self) -> set[Path]:
+        before = self._seen
+        # Off the event loop: a file system may be slow.
+        looks = await asyncio.to_thread(lambda paths: {p: look_at(p) for p in paths}, list(before))
+        changed = {path for path, look in looks.items() if look != before[path]}
+        for path in changed:
+            # What is read now may already be older than a write that leaves the same stamp.
+            settled = _has_settled(looks[path])
+            if path in self._seen:
+                self._seen[path] = looks[path] if settled else _NEVER
+        return changed

@@ -1,0 +1,59 @@
+"""Fixtures: a project and editors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from lsprotocol import types
+from pytest_lsp import ClientServerConfig
+
+from .helpers import SERVER, Editor, Project, full_capabilities, initialize_params
+
+OpenEditor = Callable[..., Awaitable[Editor]]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    root = tmp_path / "my project"
+    root.mkdir()
+    return Project(root)
+
+
+@pytest_asyncio.fixture
+async def open_editor(project: Project) -> AsyncIterator[OpenEditor]:
+    """Start editors on the project; at the end the servers must leave in order and in silence."""
+    editors: list[Editor] = []
+
+    async def start(
+        *,
+        folder: Path | None = project.root,
+        capabilities: types.ClientCapabilities | None = None,
+        options: Mapping[str, Any] | None = None,
+        configuration: Mapping[str, Any] | None = None,
+    ) -> Editor:
+        config = ClientServerConfig(server_command=list(SERVER), client_factory=Editor)
+        editor = await config.start()
+        assert isinstance(editor, Editor)
+        editors.append(editor)
+        editor.set_configuration({"memlens": configuration})
+        await editor.initialize_session(
+            initialize_params(folder, capabilities or full_capabilities(), options)
+        )
+        return editor
+
+    yield start
+    for editor in editors:
+        if editor.process.returncode is None:
+            await editor.shutdown_session()
+            assert editor.process.returncode == 0
+        await editor.stop()
+        assert editor.gives_reasons or editor.stderr == ""
+
+
+@pytest_asyncio.fixture
+async def editor(open_editor: OpenEditor) -> Editor:
+    return await open_editor()

@@ -1,0 +1,292 @@
+"""Running tests from the editor: a real pytest with the real plugin."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lsprotocol import types
+from pygls.exceptions import JsonRpcException
+
+from .conftest import OpenEditor
+from .helpers import Editor, Project, full_capabilities
+
+pytestmark = pytest.mark.asyncio
+
+#: The interpreter's own flags and the outer pytest's settings must not reach the inner one.
+INI = "[pytest]\naddopts = -p no:cacheprovider\n"
+TESTS = """\
+import pytest
+
+
+@pytest.mark.limit_memory("4 MiB")
+def test_load():
+    data = bytearray(6 << 20)
+
+
+def test_small():
+    pass
+"""
+#: Holds a named pipe open for as long as it or its child, which ignores polite signals, lives.
+STUBBORN = """\
+import signal
+import subprocess
+import sys
+
+CHILD = "import signal; signal.signal(2, signal.SIG_IGN); signal.signal(15, signal.SIG_IGN);"
+CHILD += "print('alive', file=open(3, 'w'), flush=True); signal.pause()"
+
+
+def test_first():
+    pass
+
+
+def test_endless():
+    alive = open("alive", "w")
+    subprocess.Popen(
+        [sys.executable, "-c", CHILD.replace("open(3", f"open({alive.fileno()}")],
+        pass_fds=[alive.fileno()],
+    )
+    signal.pause()
+"""
+
+
+@pytest.fixture(autouse=True)
+def files(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+    project.write("pytest.ini", INI)
+    project.write("test_shop.py", TESTS)
+    project.write("test_stubborn.py", STUBBORN)
+
+
+def progress_of(editor: Editor) -> list[Any]:
+    return [report for reports in editor.progress_reports.values() for report in reports]
+
+
+def ends(editor: Editor) -> list[str | None]:
+    return [p.message for p in progress_of(editor) if isinstance(p, types.WorkDoneProgressEnd)]
+
+
+class Witness:
+    """Knows whether the processes of a run are still there."""
+
+    def __init__(self, project: Project) -> None:
+        self._fifo = project.root / "alive"
+        os.mkfifo(self._fifo)
+
+    async def all_started(self) -> None:
+        def read() -> None:
+            self._file = self._fifo.open(encoding="utf-8")
+            assert self._file.readline() == "alive\n"
+
+        await asyncio.wait_for(asyncio.to_thread(read), 30)
+
+    async def all_ended(self) -> None:
+        # The end of the file comes when the last process that could write is gone.
+        assert await asyncio.wait_for(asyncio.to_thread(self._file.read), 30) == ""
+        self._file.close()
+
+
+async def test_running_a_test_shows_its_progress_its_peak_and_what_is_wrong(
+    project: Project, editor: Editor
+) -> None:
+    uri = project.uri("test_shop.py")
+    editor.open(uri, TESTS)
+    assert await editor.lenses(uri) == [
+        (5, "Run with memory limits"),
+        (9, "Run with memory limits"),
+    ]
+    await editor.run_test(uri, "test_load")
+    await editor.until(lambda: ends(editor))
+    await editor.until(lambda: editor.marks(uri) == [(5, "memory-limit-exceeded")])
+    mark = editor.diagnostics[uri][0]
+    steps = [step.location.range.start.line + 1 for step in mark.related_information or ()]
+    assert 6 in steps
+    lenses = dict(await editor.lenses(uri))
+    assert lenses[5] == "peak 6.0 MiB of 4.0 MiB"
+    assert lenses[9] == "Run with memory limits"
+    begin = progress_of(editor)[0]
+    assert isinstance(begin, types.WorkDoneProgressBegin)
+    assert (begin.title, begin.cancellable, begin.message) == ("memlens", True, "test_load")
+    assert ends(editor) == ["test_load: 1 failed"]
+    assert not editor.messages
+    assert any("1 failed" in log.message for log in editor.log_messages)
+
+
+async def test_a_client_without_progress_gets_its_results_too(
+    project: Project, open_editor: OpenEditor
+) -> None:
+    editor = await open_editor(capabilities=types.ClientCapabilities())
+    uri = project.uri("test_shop.py")
+    await editor.run_test(uri, "test_load")
+    await editor.until(lambda: editor.marks(uri))
+    await editor.until(lambda: any("Exit code 1" in log.message for log in editor.log_messages))
+
+
+async def test_cancelling_ends_every_process_and_keeps_finished_results(
+    project: Project, editor: Editor
+) -> None:
+    witness = Witness(project)
+    uri = project.uri("test_stubborn.py")
+    editor.open(uri, STUBBORN)
+    await editor.run_test(uri, "")
+    await witness.all_started()
+    (token,) = editor.progress_reports
+    await editor.run_test(project.uri("test_shop.py"), "test_small")
+    await editor.until(lambda: editor.messages)
+    assert "still running" in editor.messages[0].message
+    editor.window_work_done_progress_cancel(types.WorkDoneProgressCancelParams(token))
+    await witness.all_ended()
+    await editor.until(lambda: ends(editor))
+    assert ends(editor) == ["test_stubborn.py: cancelled"]
+    assert (9, "peak 0 B") in await editor.lenses(uri)  # the test that had ended
+    assert len(editor.messages) == 1
+    # Another run is welcome now.
+    await editor.run_test(project.uri("test_shop.py"), "test_small")
+    await editor.until(lambda: "test_small: 1 passed" in ends(editor))
+
+
+async def test_finished_tests_are_counted_while_the_run_goes_on(
+    project: Project, editor: Editor
+) -> None:
+    witness = Witness(project)
+    uri = project.uri("test_stubborn.py")
+    await editor.run_test(uri, "")
+    await witness.all_started()
+    await editor.until(
+        lambda: [
+            report
+            for report in progress_of(editor)
+            if isinstance(report, types.WorkDoneProgressReport)
+            and report.message == "test_stubborn.py: 1 of 2 (1 passed)"
+        ]
+    )
+    await editor.shutdown_session()
+    await witness.all_ended()
+
+
+async def test_the_children_end_when_the_client_vanishes(project: Project, editor: Editor) -> None:
+    witness = Witness(project)
+    await editor.run_test(project.uri("test_stubborn.py"), "test_endless")
+    await witness.all_started()
+    assert editor.process.stdin is not None
+    editor.process.stdin.close()
+    await witness.all_ended()
+    assert await asyncio.wait_for(editor.process.wait(), 30) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_the_children_end_when_the_server_is_told_to(
+    project: Project, editor: Editor, number: signal.Signals
+) -> None:
+    witness = Witness(project)
+    await editor.run_test(project.uri("test_stubborn.py"), "test_endless")
+    await witness.all_started()
+    editor.process.send_signal(number)
+    await witness.all_ended()
+    assert await asyncio.wait_for(editor.process.wait(), 30) == 128 + number
+
+
+def interpreter(tmp_path: Path, *flags: str) -> str:
+    script = tmp_path / "python with flags"
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" {" ".join(flags)} "$@"\n')
+    script.chmod(0o755)
+    return str(script)
+
+
+@pytest.mark.parametrize(
+    ("settings", "file", "test", "said"),
+    [
+        ({"interpreter": "/no/such/python"}, "test_shop.py", "test_load", "cannot be started"),
+        ({"interpreter": "-S"}, "test_shop.py", "test_load", "pytest is not installed for"),
+        (
+            {"pytestArgs": ["-p", "no:memlens"]},
+            "test_shop.py",
+            "test_load",
+            "pytest-memlens is not installed for",
+        ),
+        ({"pytestArgs": ["--nonsense"]}, "test_shop.py", "test_load", "did not accept"),
+        ({}, "test_shop.py", "test_new", "save the file"),
+        ({}, "test_gone.py", "test_load", "save the file"),
+        ({}, "test_broken.py", "test_a", "No module named 'nowhere'"),
+        ({}, "test_empty.py", "", "found no tests"),
+    ],
+)
+async def test_a_run_that_could_not_start_says_what_to_do(  # noqa: PLR0917
+    project: Project,
+    open_editor: OpenEditor,
+    tmp_path: Path,
+    settings: Mapping[str, object],
+    file: str,
+    test: str,
+    said: str,
+) -> None:
+    project.write("test_broken.py", "import nowhere\n\n\ndef test_a():\n    pass\n")
+    project.write("test_empty.py", "")
+    if settings.get("interpreter") == "-S":  # a Python without site-packages
+        settings = {"interpreter": interpreter(tmp_path, "-S")}
+    editor = await open_editor(configuration=settings)
+    await editor.run_test(project.uri(file), test)
+    await editor.until(lambda: editor.messages)
+    (message,) = editor.messages
+    assert message.type == types.MessageType.Error
+    assert said in message.message
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        None,
+        [],
+        ["test_a"],
+        [{"uri": 1}],
+        [{"uri": "untitled:Untitled-1", "test": "test_a"}],
+        [{"uri": "file:///a.py", "test": ["test_a"]}],
+        [{}, {}],
+    ],
+)
+async def test_wrong_arguments_are_answered_with_what_was_expected(
+    editor: Editor, arguments: list[Any] | None
+) -> None:
+    with pytest.raises(JsonRpcException, match=r"^memlens\.run (got|cannot run)") as caught:
+        await editor.workspace_execute_command_async(
+            types.ExecuteCommandParams("memlens.run", arguments)
+        )
+    assert caught.value.code == types.ErrorCodes.InvalidParams
+
+
+async def test_settings_come_from_the_initialization_options_where_there_is_no_configuration(
+    project: Project, open_editor: OpenEditor
+) -> None:
+    editor = await open_editor(
+        capabilities=types.ClientCapabilities(),
+        options={"settings": {"pytestArgs": ["--collect-only"], "interpreter": 7}},
+    )
+    await editor.until(lambda: editor.log_messages)
+    assert "memlens.interpreter is 7: expected a string" in editor.log_messages[0].message
+    await editor.run_test(project.uri("test_shop.py"), "test_load")
+    await editor.until(lambda: any("--collect-only" in log.message for log in editor.log_messages))
+    editor.workspace_did_change_configuration(
+        types.DidChangeConfigurationParams({"memlens": {"pytestArgs": ["--setup-plan"]}})
+    )
+    await editor.run_test(project.uri("test_shop.py"), "test_load")
+    await editor.until(lambda: any("--setup-plan" in log.message for log in editor.log_messages))
+
+
+async def test_changed_settings_are_asked_for_again(
+    project: Project, open_editor: OpenEditor
+) -> None:
+    editor = await open_editor(
+        capabilities=full_capabilities(), configuration={"pytestArgs": ["--collect-only"]}
+    )
+    editor.set_configuration({"memlens": {"pytestArgs": "-x"}})
+    editor.workspace_did_change_configuration(types.DidChangeConfigurationParams(None))
+    await editor.until(lambda: editor.log_messages)
+    (log,) = editor.log_messages
+    assert "memlens.pytestArgs is '-x': expected a list of strings" in log.message
