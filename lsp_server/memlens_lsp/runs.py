@@ -77,7 +77,7 @@ def read_target(arguments: Sequence[object]) -> Target:
     target = arguments[0]
     if not isinstance(target, Mapping):
         raise ValueError(f"memlens.run got {target!r}: {expected}")
-    uri, test = target.get("uri"), target.get("test", "")
+    uri, test = target.get("uri"), target.get("test") or ""
     if not isinstance(uri, str) or not isinstance(test, str) or "\0" in test:
         raise ValueError(f"memlens.run got {dict(target)!r}: {expected}")
     path = path_of(uri)

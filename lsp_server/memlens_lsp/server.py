@@ -489,8 +489,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 if the client said goodbye, 1 if it vanished (LSP 3.17, "Exit").
     """
-    parser = argparse.ArgumentParser(prog="memlens-lsp", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="memlens-lsp",
+        description="The language server of memlens. An editor starts it and speaks LSP with it"
+        " over standard input and output; it shows what 'pytest --memray' has measured.",
+    )
     parser.add_argument("--version", action="version", version=f"memlens-lsp {memlens.__version__}")
+    # There is no other way, but many clients say so.
+    parser.add_argument("--stdio", action="store_true", help="accepted for clients that pass it")
     parser.add_argument(
         "--log-level",
         choices=("debug", "info", "warning", "error"),
@@ -498,6 +504,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="what is written to standard error (default: %(default)s)",
     )
     arguments = parser.parse_args(argv)
+    if sys.stdin.isatty():
+        parser.error("this is for editors to start, not for people: see --help")
     _log_to_stderr(arguments.log_level.upper())
     # Parsing a user's source may warn of what is written there; that is for its author's tools.
     warnings.simplefilter("ignore")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pty
 import subprocess
 import sys
 
@@ -72,9 +74,23 @@ def test_the_version_is_told() -> None:
     assert told.stdout.startswith("memlens-lsp 0.")
 
 
-def test_a_client_that_never_speaks_is_no_success() -> None:
-    ended = subprocess.run(SERVER, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+@pytest.mark.parametrize("arguments", [(), ("--stdio",)])
+def test_a_client_that_never_speaks_is_no_success(arguments: tuple[str, ...]) -> None:
+    ended = subprocess.run(
+        [*SERVER, *arguments], stdin=subprocess.DEVNULL, capture_output=True, check=False
+    )
     assert (ended.returncode, ended.stdout, ended.stderr) == (1, b"", b"")
+
+
+def test_a_person_who_starts_it_is_told_that_editors_do() -> None:
+    ours, terminal = pty.openpty()
+    try:
+        ended = subprocess.run(SERVER, stdin=terminal, capture_output=True, text=True, check=False)
+    finally:
+        os.close(ours)
+        os.close(terminal)
+    assert ended.returncode == 2
+    assert "this is for editors to start" in ended.stderr
 
 
 def test_the_server_imports_neither_pytest_nor_memray() -> None:

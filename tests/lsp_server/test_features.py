@@ -155,11 +155,6 @@ def test_tests_inherited_from_another_file_are_shown_and_run_together_at_their_c
     assert made[0].range.start.character == 6
 
 
-def test_the_newest_result_counts_when_a_test_has_been_run_under_two_node_ids() -> None:
-    old, new = result("tests/a.py::test_b", 5, 9 * MIB), result("::test_b", 5, MIB, path="a.py")
-    assert titles(TWO, TestResults([old, new]))[-1] == (5, "peak 1.0 MiB")
-
-
 def test_a_lens_says_what_leaked() -> None:
     cases = [result("a.py::test_b", 1, 5 * MIB, 8 * MIB, leak=4 * MIB)]
     assert took(cases) == "peak 5.0 MiB of 8.0 MiB, leaks 4.0 MiB"

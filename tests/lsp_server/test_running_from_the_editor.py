@@ -119,6 +119,18 @@ async def test_running_a_test_shows_its_progress_its_peak_and_what_is_wrong(
     assert any("1 failed" in log.message for log in editor.log_messages)
 
 
+@pytest.mark.parametrize("target", [{}, {"test": None}, {"test": ""}])
+async def test_a_file_is_run_whole_when_no_test_is_named(
+    project: Project, editor: Editor, target: dict[str, Any]
+) -> None:
+    uri = project.uri("test_shop.py")
+    await editor.workspace_execute_command_async(
+        types.ExecuteCommandParams("memlens.run", [{"uri": uri, **target}])
+    )
+    await editor.until(lambda: ends(editor))
+    assert ends(editor) == ["test_shop.py: 1 failed, 1 passed"]
+
+
 async def test_a_client_without_progress_gets_its_results_too(
     project: Project, open_editor: OpenEditor
 ) -> None:

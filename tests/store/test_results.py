@@ -131,6 +131,29 @@ def test_the_newest_result_of_a_test_is_the_one_that_counts(project: Path) -> No
         assert reader.latest_tests("tests/test_b.py") == []
 
 
+def test_a_test_is_the_same_however_its_file_was_named_on_the_command_line(project: Path) -> None:
+    writer = begin(project)
+    outside = replace(TEST, path="/lib/test_a.py")
+    writer.add_test(replace(outside, nodeid="../lib/test_a.py::test_a"))
+    writer.add_test(replace(outside, nodeid="::test_a", outcome="passed", checks=()))
+    writer.add_test(replace(outside, nodeid="::test_a", path="/lib/test_b.py"))
+    writer.close()
+    with ResultsReader(writer.path) as reader:
+        assert [(test.path, test.outcome) for test in reader.latest_tests()] == [
+            ("/lib/test_a.py", "passed"),
+            ("/lib/test_b.py", "failed"),
+        ]
+        assert [test.path for test in reader.latest_exceeded()] == ["/lib/test_b.py"]
+
+
+def test_a_database_that_is_just_being_made_has_no_results_yet(project: Path) -> None:
+    path = database_path(project)
+    path.parent.mkdir()
+    path.touch()
+    with pytest.raises(ResultsError, match="run 'pytest --memray' to make some"):
+        ResultsReader(path)
+
+
 def test_the_text_that_was_measured_is_kept(project: Path) -> None:
     first = begin(project)
     first.add_test(TEST)

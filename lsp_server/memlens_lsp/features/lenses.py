@@ -71,10 +71,8 @@ def _checks(case: TestRecord, marker: str) -> list[CheckRecord]:
 
 
 def _by_line(text: str, results: TestResults) -> dict[int, list[TestRecord]]:
-    # A test outside pytest's rootdir has another node id in every kind of run. The newest counts.
-    newest = {test.nodeid.partition("::")[2]: test for test in results.tests}
     cases: dict[int, list[TestRecord]] = {}
-    for test in newest.values():
+    for test in results.tests:
         measured = results.sources.get(test.run or 0)
         line = line_of_test(test.nodeid, test.line, measured, text)
         if line is not None:

@@ -60,9 +60,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         ResultsError: there is none, or it cannot be read.
     """
     if not path.is_file():
-        raise ResultsError(
-            f"there are no results in {path} yet: run 'pytest --memray' to make some"
-        )
+        raise _no_results(path)
     with naming(path, "read"):
         # Not `immutable`: a run may be writing right now.
         connection = sqlite3.connect(
@@ -74,11 +72,22 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         try:
             version = _version(connection, path)
             if version != SCHEMA_VERSION:
+                if _is_empty(connection):  # a run is just making it
+                    raise _no_results(path)
                 raise ResultsError(f"{path} is not a memlens results database")
         except BaseException:
             connection.close()
             raise
     return connection
+
+
+def _no_results(path: Path) -> ResultsError:
+    return ResultsError(f"there are no results in {path} yet: run 'pytest --memray' to make some")
+
+
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    # sqlite_master: SQLite before 3.33 has no sqlite_schema.
+    return connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:
@@ -98,7 +107,7 @@ def _create_schema(connection: sqlite3.Connection, path: Path) -> None:
     try:
         # Another run may have created it while this one waited for the lock.
         if _version(connection, path) != SCHEMA_VERSION:
-            if connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            if not _is_empty(connection):
                 raise ResultsError(f"{path} is not a memlens results database: move it away")
             schema = files("memlens.store").joinpath("schema.sql").read_text(encoding="utf-8")
             # Not executescript(), which would commit the lock away first.

@@ -23,8 +23,11 @@ from memlens.store.records import (
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-#: The newest row of each node id.
-_LATEST = "id = (SELECT max(newest.id) FROM test AS newest WHERE newest.nodeid = test.nodeid)"
+#: The newest row of each test.
+_LATEST = (
+    "id = (SELECT max(newest.id) FROM test AS newest"
+    " WHERE newest.path = test.path AND newest.name = test.name)"
+)
 _TEST = "SELECT id, run, nodeid, path, line, outcome, duration, worker FROM test"
 #: SQLite's limit of bound values was 999 for long.
 _CHUNK = 900
@@ -102,8 +105,7 @@ class ResultsReader:
     def latest_exceeded(self) -> list[TestRecord]:
         """Return the newest result of each test that is over one of its limits there."""
         return self._tests(
-            f"{_LATEST} AND EXISTS (SELECT 1 FROM limit_check"
-            " WHERE limit_check.test = test.id AND verdict = 'exceeded')"
+            f"id IN (SELECT test FROM limit_check WHERE verdict = 'exceeded') AND {_LATEST}"
         )
 
     def outcomes(self, run: int) -> dict[str, int]:

@@ -89,6 +89,11 @@ class TestRecord:
     id: int | None = None
     run: int | None = None
 
+    @property
+    def name(self) -> str:
+        """The node id after the file: ``TestCart::test_total[2]``."""
+        return self.nodeid.partition("::")[2]
+
     def phase(self, name: str) -> PhaseRecord | None:
         """Return the phase called *name*, or None if it was not measured."""
         return next((phase for phase in self.phases if phase.name == name), None)

@@ -22,19 +22,20 @@ CREATE TABLE run (
     collected    INTEGER                    -- tests selected to run; NULL before collection ended
 );
 
--- One measured test of a run. The newest row of a node id is what is true of that test now.
+-- One measured test of a run. The newest row of a path and name is what is true of that test now.
+-- Not of a node id: outside the rootdir that depends on how pytest was started.
 CREATE TABLE test (
     id       INTEGER PRIMARY KEY,
     run      INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
     nodeid   TEXT    NOT NULL,
     path     TEXT    NOT NULL,
+    name     TEXT    NOT NULL,              -- the node id after the file: TestCart::test_total[2]
     line     INTEGER NOT NULL,              -- the line that names the test (its "def")
     outcome  TEXT    NOT NULL,              -- passed, failed, skipped, xfailed or xpassed
     duration REAL    NOT NULL,              -- seconds, all phases
     worker   TEXT                           -- pytest-xdist's worker id, NULL without it
 );
-CREATE INDEX test_by_nodeid ON test (nodeid, id);
-CREATE INDEX test_by_path ON test (path, id);
+CREATE INDEX test_by_name ON test (path, name, id);
 CREATE INDEX test_by_run ON test (run);
 
 -- What one phase of a test took.
@@ -59,6 +60,7 @@ CREATE TABLE limit_check (
     message        TEXT    NOT NULL         -- one sentence for people
 );
 CREATE INDEX limit_check_by_test ON limit_check (test);
+CREATE INDEX limit_check_exceeded ON limit_check (test) WHERE verdict = 'exceeded';
 
 -- Call stacks worth keeping: the biggest at the peak, and every one that leaks.
 CREATE TABLE stack (

@@ -63,12 +63,13 @@ class ResultsWriter:
         with self._commit() as execute:
             test_id = _rowid(
                 execute(
-                    "INSERT INTO test (run, nodeid, path, line, outcome, duration, worker)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    "INSERT INTO test (run, nodeid, path, name, line, outcome, duration, worker)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     (
                         self.run_id,
                         test.nodeid,
                         test.path,
+                        test.name,
                         test.line,
                         test.outcome,
                         test.duration,
