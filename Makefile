@@ -22,11 +22,29 @@ demo: .venv/installed ## Measure the example project and show what terminal and 
 	@$(BIN)/python scripts/demo.py
 
 .PHONY: test
-test: system-packages test-extension test-editor test-python ## Run every test
+test: system-packages test-extension test-editor test-pythons test-trixie test-python ## Run every test
 
 .PHONY: test-python
 test-python: .venv/installed-dev ## Run the Python tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
+
+.PHONY: test-pythons
+test-pythons: .venv/installed-dev ## Run most of the plugin's tests on the other Pythons that are here
+	@scripts/test-pythons.sh --ignore=tests/plugin/test_with_others.py \
+		--ignore=tests/plugin/test_faults.py
+
+.PHONY: test-pythons-all
+test-pythons-all: .venv/installed-dev ## Run all of the plugin's tests there, and in the Debian chroot
+	@scripts/test-pythons.sh
+	scripts/test-trixie.sh
+
+.PHONY: test-trixie
+test-trixie: .venv/installed-dev ## Test limit_leaked_objects on CPython 3.13.5 in a Debian chroot (root)
+	@scripts/test-trixie.sh tests/plugin/test_leaked_objects.py tests/plugin/test_plugin.py
+
+.PHONY: test-compat
+test-compat: .venv/installed-dev ## Compare with pytest-memray on urllib3's tests (downloads, 2 minutes)
+	@$(BIN)/python tests/compat/urllib3_suite.py
 
 .PHONY: test-extension
 test-extension: node_modules/.installed ## Run the extension's unit tests

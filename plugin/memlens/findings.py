@@ -14,7 +14,7 @@ from typing import Literal
 from memlens.sizes import format_size
 from memlens.store.records import FrameRecord, StackRecord, TestRecord
 
-Code = Literal["memory-limit-exceeded", "memory-leak", "leak-site"]
+Code = Literal["memory-limit-exceeded", "memory-leak", "leak-site", "leaked-objects"]
 Severity = Literal["error", "warning", "information"]
 
 #: How many of the biggest stacks at the peak a finding tells of.
@@ -55,7 +55,7 @@ def find(tests: Iterable[TestRecord]) -> list[Finding]:
         for check in test.checks:
             if check.verdict != "exceeded":
                 continue
-            if check.marker == "limit_memory":
+            if check.marker in ("limit_memory", "fail_on_increase"):
                 stacks = test.stacks_of("peak")[:_PEAK_STACKS]
                 findings.append(
                     _on_test(test, "memory-limit-exceeded", check.message, _calls(stacks, "alive"))
@@ -66,6 +66,8 @@ def find(tests: Iterable[TestRecord]) -> list[Finding]:
                     _on_test(test, "memory-leak", check.message, _calls(stacks, "leaked"))
                 )
                 findings += _leak_sites(test, stacks)
+            elif check.marker == "limit_leaked_objects":
+                findings.append(_on_test(test, "leaked-objects", check.message, ()))
     return findings
 
 

@@ -12,18 +12,24 @@ from difflib import get_close_matches
 from typing import Any, ClassVar
 
 from memlens.sizes import parse_size
-from memlens.stacks import LeaksFilterFunction
+from memlens.stacks import LeakedObjectsFilterFunction, LeaksFilterFunction
 
 #: What `pytest --markers` shows.
 DESCRIPTIONS = {
     "limit_memory": (
-        "limit_memory(memory_limit): fail the test when its peak memory is at or above"
-        " memory_limit, such as '24 MB'."
+        "limit_memory(memory_limit, *, current_thread_only=False): fail the test when its peak"
+        " memory is at or above memory_limit, such as '24 MB'."
     ),
     "limit_leaks": (
-        "limit_leaks(location_limit, *, filter_fn=None): fail the test when any one call stack"
-        " leaves location_limit or more memory, such as '1 MB', behind when the test returns;"
-        " filter_fn(stack) may ignore stacks by returning a false value."
+        "limit_leaks(location_limit, *, filter_fn=None, current_thread_only=False, warmups=0): fail"
+        " the test when any one call stack leaves location_limit or more memory, such as '1 MB',"
+        " behind when the test returns; filter_fn(stack) may ignore stacks by returning a false"
+        " value; warmups is how often the test runs unmeasured first."
+    ),
+    "limit_leaked_objects": (
+        "limit_leaked_objects(*, filter_fn=None): fail the test when Python objects that it made"
+        " are alive after it; filter_fn(object) may ignore objects by returning a false value."
+        " Needs CPython 3.13.3 or newer."
     ),
 }
 
@@ -39,6 +45,8 @@ class LimitMemory:
     marker: ClassVar[str] = "limit_memory"
     #: Bytes.
     limit: int
+    #: Count only what the thread that runs the test allocated.
+    current_thread_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,9 +58,22 @@ class LimitLeaks:
     limit: int
     #: Keeps the stacks that count; None keeps all.
     filter_fn: LeaksFilterFunction | None = None
+    #: Count only what the thread that runs the test allocated.
+    current_thread_only: bool = False
+    #: How often the test runs unmeasured first.
+    warmups: int = 0
 
 
-Limit = LimitMemory | LimitLeaks
+@dataclass(frozen=True)
+class LimitLeakedObjects:
+    """`limit_leaked_objects`: no object that the test made may outlive it."""
+
+    marker: ClassVar[str] = "limit_leaked_objects"
+    #: Keeps the objects that count; None keeps all.
+    filter_fn: LeakedObjectsFilterFunction | None = None
+
+
+Limit = LimitMemory | LimitLeaks | LimitLeakedObjects
 
 
 def parse_marker(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Limit:
@@ -66,25 +87,57 @@ def parse_marker(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> L
 
 
 def _limit_memory(args: Sequence[Any], kwargs: Mapping[str, Any]) -> LimitMemory:
-    values = _bind("limit_memory", "memory_limit", (), args, kwargs)
-    return LimitMemory(_size("limit_memory", values["memory_limit"]))
+    marker = "limit_memory"
+    values = _bind(marker, "memory_limit", ("current_thread_only",), args, kwargs)
+    return LimitMemory(_size(marker, values["memory_limit"]), _current_thread_only(marker, values))
 
 
 def _limit_leaks(args: Sequence[Any], kwargs: Mapping[str, Any]) -> LimitLeaks:
-    values = _bind("limit_leaks", "location_limit", ("filter_fn",), args, kwargs)
-    filter_fn = values.get("filter_fn")
-    if filter_fn is not None and not callable(filter_fn):
+    marker = "limit_leaks"
+    keywords = ("filter_fn", "current_thread_only", "warmups")
+    values = _bind(marker, "location_limit", keywords, args, kwargs)
+    warmups = values.get("warmups", 0)
+    if not isinstance(warmups, int) or isinstance(warmups, bool) or warmups < 0:
         raise MarkerError(
-            f"limit_leaks: filter_fn is {filter_fn!r}: expected a function that takes a Stack and"
-            " returns whether it counts"
+            f"{marker}: warmups is {warmups!r}: expected how often the test runs unmeasured first,"
+            " a whole number from 0"
         )
-    return LimitLeaks(_size("limit_leaks", values["location_limit"]), filter_fn)
+    return LimitLeaks(
+        _size(marker, values["location_limit"]),
+        _filter_fn(marker, values, "a Stack"),
+        _current_thread_only(marker, values),
+        warmups,
+    )
+
+
+def _limit_leaked_objects(args: Sequence[Any], kwargs: Mapping[str, Any]) -> LimitLeakedObjects:
+    marker = "limit_leaked_objects"
+    values = _bind(marker, None, ("filter_fn",), args, kwargs)
+    return LimitLeakedObjects(_filter_fn(marker, values, "an object"))
 
 
 _PARSERS: dict[str, Callable[[Sequence[Any], Mapping[str, Any]], Limit]] = {
     "limit_memory": _limit_memory,
     "limit_leaks": _limit_leaks,
+    "limit_leaked_objects": _limit_leaked_objects,
 }
+
+
+def _filter_fn(marker: str, values: Mapping[str, Any], takes: str) -> Callable[[Any], bool] | None:
+    filter_fn: Callable[[Any], bool] | None = values.get("filter_fn")
+    if filter_fn is not None and not callable(filter_fn):
+        raise MarkerError(
+            f"{marker}: filter_fn is {filter_fn!r}: expected a function that takes {takes} and"
+            " returns whether it counts"
+        )
+    return filter_fn
+
+
+def _current_thread_only(marker: str, values: Mapping[str, Any]) -> bool:
+    value = values.get("current_thread_only", False)
+    if not isinstance(value, bool):
+        raise MarkerError(f"{marker}: current_thread_only is {value!r}: expected True or False")
+    return value
 
 
 def _size(marker: str, value: object) -> int:
@@ -96,27 +149,32 @@ def _size(marker: str, value: object) -> int:
 
 def _bind(
     marker: str,
-    positional: str,
+    positional: str | None,
     keywords: Sequence[str],
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
 ) -> dict[str, Any]:
     values = dict(kwargs)
+    if positional is None and args:
+        raise MarkerError(
+            f"{marker}: takes no positional arguments, but {len(args)} were given: expected"
+            f" {', '.join(f'{name}=…' for name in keywords)}"
+        )
     if len(args) > 1:
         raise MarkerError(
             f"{marker}: takes one positional argument, {positional}, but {len(args)} were given"
         )
-    if args:
+    if positional is not None and args:
         if positional in values:
             raise MarkerError(f"{marker}: {positional} is given twice")
         values[positional] = args[0]
-    known = (positional, *keywords)
+    known = (*([positional] if positional is not None else []), *keywords)
     for name in values:
         if name not in known:
             close = get_close_matches(name, known, n=1)
             hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(known)}"
             raise MarkerError(f"{marker}: unknown argument {name!r}: {hint}")
-    if positional not in values:
+    if positional is not None and positional not in values:
         raise MarkerError(
             f"{marker}: {positional} is missing: expected a memory size such as '24 MB'"
         )

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Generator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import pytest
+from _pytest._code.code import (
+    ExceptionChainRepr,
+    ReprEntryNative,
+    ReprFileLocation,
+    ReprTraceback,
+)
+from _pytest.doctest import DoctestItem
 from _pytest.unittest import TestCaseFunction
 
+from memlens import coexistence
 from memlens import settings as options
 from memlens.markers import DESCRIPTIONS, MarkerError
 from memlens.measuring import LimitExceeded, Measurer
@@ -16,17 +26,21 @@ from memlens.settings import Settings
 
 if TYPE_CHECKING:
     from memlens.recorder import Recorder
+    from memlens.store.records import TestRecord
 
 #: Attributes of a test report: its measurement as `TestRecord.to_dict` makes it, and whether that
 #: is why the test failed. pytest-xdist carries them from a worker to the controller.
 REPORT_ATTRIBUTE = "memlens"
 EXCEEDED_ATTRIBUTE = "memlens_exceeded"
-#: A key of `config.workeroutput`, by which a pytest-xdist worker sends its faults.
+#: Keys of pytest-xdist's `workerinput` and `workeroutput`, by which a worker gets what it has to
+#: know and sends what went wrong.
+_WORKER_INPUT = "memlens"
 _WORKER_FAULTS = "memlens_faults"
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Declare our flags and ini keys."""
+    coexistence.take_over(parser, pluginmanager)
     options.add_options(parser)
 
 
@@ -35,10 +49,31 @@ def pytest_configure(config: pytest.Config) -> None:
     for description in DESCRIPTIONS.values():
         config.addinivalue_line("markers", description)
     settings = Settings.from_config(config)
-    measurer = Measurer(settings, config.rootpath)
+    given: dict[str, Any] | None = getattr(config, "workerinput", {}).get(_WORKER_INPUT)
+    if given is None:
+        given = _input(config, settings)
+    measurer = Measurer(
+        settings,
+        config.rootpath,
+        bin_prefix=given["bin_prefix"],
+        last_peaks={(path, name): peak for path, name, peak in given["last_peaks"]},
+    )
     config.pluginmanager.register(TestHooks(measurer), "memlens-tests")
     if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(ResultHooks(config, settings, measurer), "memlens-results")
+        hooks = ResultHooks(config, settings, measurer, given)
+        config.pluginmanager.register(hooks, "memlens-results")
+
+
+def _input(config: pytest.Config, settings: Settings) -> dict[str, Any]:
+    """Return what all processes of the run have to agree on, as plain values."""
+    last_peaks: list[list[object]] = []
+    if settings.fail_on_increase:
+        from memlens.store import ResultsError, ResultsReader, database_path
+
+        # Without results there is nothing yet to compare with.
+        with suppress(ResultsError), ResultsReader(database_path(config.rootpath)) as reader:
+            last_peaks = [[*test, peak] for test, peak in reader.last_passing_peaks().items()]
+    return {"bin_prefix": settings.bin_prefix or uuid4().hex, "last_peaks": last_peaks}
 
 
 class TestHooks:
@@ -67,7 +102,10 @@ class TestHooks:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Measure a method of a `unittest.TestCase`, which pytest_pyfunc_call never sees."""
+        """Measure what pytest_pyfunc_call never sees: `unittest.TestCase` methods and doctests."""
+        if isinstance(item, DoctestItem):
+            with self._measurer.measuring(item, "runtest"):
+                return (yield)
         if not isinstance(item, TestCaseFunction):
             return (yield)
         with self._measurer.measuring(item):
@@ -91,12 +129,15 @@ class TestHooks:
         record = self._measurer.record(item)
         if record is not None:
             setattr(report, REPORT_ATTRIBUTE, record.to_dict())
+            clash = call.excinfo and coexistence.explain_clash(call.excinfo.value)
+            if clash:
+                report.sections.append(("memlens", clash))
         if (
             call.excinfo is not None
             and isinstance(call.excinfo.value, LimitExceeded)
             and report.failed
         ):
-            report.longrepr = call.excinfo.value.msg
+            report.longrepr = _representation(item, record, call.excinfo.value.msg or "")
             setattr(report, EXCEEDED_ATTRIBUTE, True)
         return report
 
@@ -111,24 +152,39 @@ class TestHooks:
 class ResultHooks:
     """What happens in the process that reports and writes."""
 
-    def __init__(self, config: pytest.Config, settings: Settings, measurer: Measurer) -> None:
+    def __init__(
+        self,
+        config: pytest.Config,
+        settings: Settings,
+        measurer: Measurer,
+        worker_input: dict[str, Any],
+    ) -> None:
         self._config = config
         self._settings = settings
+        self._worker_input = worker_input
         #: Ours and, under pytest-xdist, the workers'.
         self._faults = measurer.faults
         self._collected: int | None = None
         #: None until the first measurement arrives.
         self._recorder: Recorder | None = None
 
-    def pytest_report_header(self) -> str | None:
-        """Say that tests are being measured and where results go."""
-        if not self._settings.measure_all:
-            return None
-        return f"memlens: measuring every test with memray, results in {self._results_name()}"
+    def pytest_report_header(self) -> list[str]:
+        """Say that tests are being measured and where results go, and who measures."""
+        lines = list(coexistence.header_lines(self._config.pluginmanager))
+        if self._settings.measure_all:
+            lines.append(
+                f"memlens: measuring every test with memray, results in {self._results_name()}"
+            )
+        return lines
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note how many tests will run."""
         self._collected = len(session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell a pytest-xdist worker what it has to know."""
+        node.workerinput[_WORKER_INPUT] = self._worker_input
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
@@ -171,10 +227,19 @@ class ResultHooks:
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the heaviest tests, and what went wrong in measuring or writing."""
         recorder = self._recorder
-        if recorder is not None and self._settings.measure_all:
-            from memlens.reports.terminal import write_summary
+        settings = self._settings
+        if recorder is not None and settings.measures_unmarked and settings.show_summary:
+            from memlens.reports.summary import Shown, write_summary
 
-            write_summary(terminalreporter, recorder.tests, self._results_name())
+            functions = {-1: 0, 0: 3}.get(max(min(settings.verbosity, 1), -1), 5)
+            shown = Shown(settings.most_allocations, functions, unicode=_has_bars(terminalreporter))
+            write_summary(terminalreporter, recorder.tests, shown)
+            terminalreporter.write_line(f"Results: {self._results_name()}")
+        if recorder is not None and settings.bin_path is not None:
+            terminalreporter.write_line(
+                f"Captures: {settings.bin_path}, {len(recorder.tests)} with the prefix"
+                f" {self._worker_input['bin_prefix']}"
+            )
         for fault in (*self._faults, *(recorder.faults if recorder is not None else ())):
             terminalreporter.write_line(f"memlens warning: {fault}", yellow=True)
 
@@ -185,3 +250,25 @@ class ResultHooks:
         path = database_path(self._config.rootpath)
         here = self._config.invocation_params.dir
         return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _representation(item: pytest.Item, record: TestRecord | None, text: str) -> ExceptionChainRepr:
+    """Return *text* as pytest takes a failure's: printed as it is, with its first line the message.
+
+    A plain string would do, but for pytest 8, whose short summary knows no message of a string.
+    pytest-xdist can carry this too.
+    """
+    place = ReprFileLocation(str(item.path), record.line if record else 1, text.partition("\n")[0])
+    traceback = ReprTraceback([ReprEntryNative([f"{text}\n"])], None, "native")
+    return ExceptionChainRepr([(traceback, place, None)])
+
+
+def _has_bars(terminalreporter: pytest.TerminalReporter) -> bool:
+    """Return whether the terminal's encoding has block characters."""
+    # pytest has no public way to ask; without an answer plain ASCII is always right.
+    file = getattr(getattr(terminalreporter, "_tw", None), "_file", None)
+    try:
+        "▁█".encode(getattr(file, "encoding", None) or "ascii")
+    except (LookupError, UnicodeEncodeError):
+        return False
+    return True

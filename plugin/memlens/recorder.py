@@ -6,6 +6,7 @@ measurement inside its test's report.
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 import uuid
@@ -31,6 +32,8 @@ class _Pending:
     outcome: str = "passed"
     #: Seconds.
     duration: float = 0.0
+    #: The test will run again (pytest-rerunfailures): this attempt does not stand.
+    again: bool = False
 
 
 @dataclass
@@ -41,7 +44,7 @@ class Recorder:
     command_line: Sequence[str]
     #: Number of tests selected to run; None when that is not known.
     collected: int | None = None
-    #: Of the tests measured so far, without their stacks.
+    #: Of the tests measured so far, of their stacks only who allocated.
     tests: list[TestRecord] = field(default_factory=list)
     #: What went wrong in writing, in plain words.
     faults: list[str] = field(default_factory=list)
@@ -49,6 +52,8 @@ class Recorder:
     #: None until the first measured test, and after writing failed.
     _writer: ResultsWriter | None = None
     _revision: RevisionQuestion | None = None
+    #: SQLite's connections do not survive a fork.
+    _pid: int = field(default_factory=os.getpid)
 
     @property
     def path(self) -> Path:
@@ -60,21 +65,32 @@ class Recorder:
 
         *measured* is what `TestRecord.to_dict` made of the phase's measurement, if it has one.
         """
-        worker = getattr(report, "worker_id", None)
+        if os.getpid() != self._pid:
+            return  # a test forked and came back in the child too: it must not write
+        worker = _worker(report)
         key = (report.nodeid, worker)
         if report.when == "setup":
             # A rerun starts afresh: the last attempt stands.
             self._pending[key] = _Pending()
         pending = self._pending.setdefault(key, _Pending())
+        if _is_subtest(report):
+            # Its time is in its test's. Its failure is too in pytest 9, but not in pytest-subtests.
+            if report.failed:
+                pending.outcome = "failed"
+            return
         pending.duration += report.duration
         pending.outcome = _outcome(pending.outcome, report)
+        pending.again |= report.outcome == "rerun"  # type: ignore[comparison-overlap]
         if measured is not None:
             pending.record = TestRecord.from_dict(measured)
-        if report.when == "teardown":
+        # A worker that crashed reports no phase, and nothing after it.
+        if report.when not in ("setup", "call"):
             self._write(self._pending.pop(key), worker)
 
     def finish(self, exit_status: int) -> None:
         """Note the run's end and close the file."""
+        if os.getpid() != self._pid:
+            return
         for (_, worker), pending in self._pending.items():
             self._write(pending, worker)
         self._pending.clear()
@@ -94,12 +110,12 @@ class Recorder:
         self._writer = None
 
     def _write(self, pending: _Pending, worker: str | None) -> None:
-        if pending.record is None:
+        if pending.record is None or pending.again:
             return
         test = replace(
             pending.record, outcome=pending.outcome, duration=pending.duration, worker=worker
         )
-        self.tests.append(replace(test, stacks=()))
+        self.tests.append(_outline(test))
         if self.faults:
             return
         try:
@@ -137,6 +153,30 @@ class Recorder:
             writer, self._writer = self._writer, None
             with suppress(ResultsError):  # one message about this file is enough
                 writer.close()
+
+
+def _worker(report: pytest.TestReport) -> str | None:
+    """Return the id of the pytest-xdist worker that sent *report*, or crashed."""
+    worker: str | None = getattr(report, "worker_id", None)
+    if worker is None and hasattr(report, "node"):
+        worker = report.node.gateway.id
+    return worker
+
+
+def _is_subtest(report: pytest.TestReport) -> bool:
+    # pytest's SubtestReport is private, and pytest-subtests has one of its own.
+    return type(report) is not pytest.TestReport and hasattr(report, "context")
+
+
+def _outline(test: TestRecord) -> TestRecord:
+    """Return *test* with so little of its stacks that those of a large suite fit into memory."""
+    return replace(
+        test,
+        stacks=tuple(
+            replace(stack, frames=tuple(f for f in stack.frames if f.kind != "native")[:1])
+            for stack in test.stacks_of("peak")
+        ),
+    )
 
 
 def _outcome(before: str, report: pytest.TestReport) -> str:

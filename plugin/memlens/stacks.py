@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -52,7 +52,27 @@ class MeasuredStack(NamedTuple):
     allocations: int
     #: The most recent call first. Ends at the test's own body.
     frames: tuple[Frame, ...]
+    #: Whether the thread that ran the test made the allocations.
+    current_thread: bool = True
 
     def as_public(self) -> Stack:
         """Return the stack as a `filter_fn` gets it."""
         return Stack(tuple(StackFrame(f.function, f.filename, f.line) for f in self.frames))
+
+
+def merged(stacks: Iterable[MeasuredStack]) -> tuple[MeasuredStack, ...]:
+    """Return *stacks* with those of the same frames in one, whatever thread; the largest first."""
+    sums: dict[tuple[Frame, ...], MeasuredStack] = {}
+    for stack in stacks:
+        known = sums.get(stack.frames)
+        sums[stack.frames] = (
+            stack
+            if known is None
+            else MeasuredStack(
+                known.size + stack.size,
+                known.allocations + stack.allocations,
+                stack.frames,
+                known.current_thread or stack.current_thread,
+            )
+        )
+    return tuple(sorted(sums.values(), key=lambda stack: stack.size, reverse=True))

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from memlens.markers import Limit, LimitLeaks
+from memlens.markers import Limit, LimitLeakedObjects, LimitLeaks, LimitMemory
 from memlens.sizes import format_size
-from memlens.stacks import MeasuredStack
+from memlens.stacks import MeasuredStack, merged
 from memlens.store.records import CheckRecord, Verdict
+
+#: How many types of leaked objects a message names.
+_NAMED_TYPES = 5
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What verdicts are reached from. Sizes are bytes."""
 
-    peak: int
-    #: By call stack, the largest first.
+    #: What was alive at the peak and after the body, by call stack and thread.
     peak_stacks: Sequence[MeasuredStack]
     alive_stacks: Sequence[MeasuredStack]
     #: The body raised: its traceback keeps its frames alive, so nothing can be said of leaks.
     body_raised: bool
+    #: The Python objects that the body made and that outlived it, if they were looked for.
+    survivors: Sequence[object] = ()
 
 
 @dataclass(frozen=True)
@@ -29,51 +35,101 @@ class Judgement:
 
     check: CheckRecord
     #: The stacks at the peak, or only those that leak; the largest first.
-    stacks: tuple[MeasuredStack, ...]
+    stacks: tuple[MeasuredStack, ...] = ()
 
 
 def judge(limit: Limit, evidence: Evidence) -> Judgement:
     """Return the verdict on *limit*. Whatever a `filter_fn` raises is raised."""
+    if isinstance(limit, LimitMemory):
+        return _judge_memory(limit, evidence)
+    if evidence.body_raised:
+        message = "Leaks were not judged because the test failed: its traceback keeps memory alive"
+        allowed = limit.limit if isinstance(limit, LimitLeaks) else 0
+        return Judgement(CheckRecord(limit.marker, allowed, 0, "not_judged", message))
     if isinstance(limit, LimitLeaks):
         return _judge_leaks(limit, evidence)
-    verdict: Verdict = "exceeded" if evidence.peak >= limit.limit else "passed"
+    return _judge_leaked_objects(limit, evidence)
+
+
+def judge_increase(peak: int, last: int, tolerance: float) -> Judgement:
+    """Return whether *peak* is an increase over the *last* passing run's, both in bytes.
+
+    *tolerance* is the share of the last peak that it may grow by: 0.05 for 5 %.
+    """
+    allowed = int(last * (1 + tolerance))
+    grown = peak > allowed
     message = (
-        f"Peak memory of {format_size(evidence.peak)} is"
-        f" {_relation(evidence.peak, limit.limit)} the limit of {format_size(limit.limit)}"
+        f"Peak memory of {format_size(peak)} is {peak - last:,} B"
+        f"{f' ({peak / last - 1:.1%})' if last else ''} more than in the last passing run"
+        if peak > last
+        else f"Peak memory of {format_size(peak)} is no more than in the last passing run"
     )
-    check = CheckRecord(limit.marker, limit.limit, evidence.peak, verdict, message)
-    return Judgement(check, tuple(evidence.peak_stacks))
+    verdict: Verdict = "exceeded" if grown else "passed"
+    return Judgement(CheckRecord("fail_on_increase", allowed, peak, verdict, message))
+
+
+def _judge_memory(limit: LimitMemory, evidence: Evidence) -> Judgement:
+    stacks = _counted(evidence.peak_stacks, current_thread_only=limit.current_thread_only)
+    peak = sum(stack.size for stack in stacks)
+    verdict: Verdict = "exceeded" if peak >= limit.limit else "passed"
+    whose = "Peak memory of this thread" if limit.current_thread_only else "Peak memory"
+    message = (
+        f"{whose} of {format_size(peak)} is {_relation(peak, limit.limit)} the limit of"
+        f" {format_size(limit.limit)}"
+    )
+    return Judgement(CheckRecord(limit.marker, limit.limit, peak, verdict, message), stacks)
 
 
 def _judge_leaks(limit: LimitLeaks, evidence: Evidence) -> Judgement:
-    if evidence.body_raised:
-        message = "Leaks were not judged because the test failed: its traceback keeps memory alive"
-        return Judgement(CheckRecord(limit.marker, limit.limit, 0, "not_judged", message), ())
+    stacks = _counted(evidence.alive_stacks, current_thread_only=limit.current_thread_only)
     leaking = tuple(
         stack
-        for stack in evidence.alive_stacks
+        for stack in stacks
         if stack.size >= limit.limit
         and (limit.filter_fn is None or limit.filter_fn(stack.as_public()))
     )
     allowed = f"the limit of {format_size(limit.limit)} for each"
     if not leaking:
         # What filter_fn ignored does not count.
-        measured = max((s.size for s in evidence.alive_stacks if s.size < limit.limit), default=0)
+        measured = max((s.size for s in stacks if s.size < limit.limit), default=0)
         message = f"At most {format_size(measured)} leaked from a call stack, below {allowed}"
-        return Judgement(CheckRecord(limit.marker, limit.limit, measured, "passed", message), ())
+        return Judgement(CheckRecord(limit.marker, limit.limit, measured, "passed", message))
     total = format_size(sum(stack.size for stack in leaking))
     where = "1 call stack" if len(leaking) == 1 else f"{len(leaking)} call stacks"
     relation = _relation(leaking[-1].size, limit.limit)
-    return Judgement(
-        CheckRecord(
-            limit.marker,
-            limit.limit,
-            leaking[0].size,
-            "exceeded",
-            f"Leaked {total} from {where}, {relation} {allowed}",
-        ),
-        leaking,
-    )
+    message = f"Leaked {total} from {where}, {relation} {allowed}"
+    check = CheckRecord(limit.marker, limit.limit, leaking[0].size, "exceeded", message)
+    return Judgement(check, leaking)
+
+
+def _judge_leaked_objects(limit: LimitLeakedObjects, evidence: Evidence) -> Judgement:
+    leaked = [
+        survivor
+        for survivor in evidence.survivors
+        if limit.filter_fn is None or limit.filter_fn(survivor)
+    ]
+    size = sum(_size_of(survivor) for survivor in leaked)
+    if not leaked:
+        return Judgement(CheckRecord(limit.marker, 0, 0, "passed", "Left no objects alive"))
+    kinds = Counter(type(survivor).__qualname__ for survivor in leaked)
+    named = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(_NAMED_TYPES))
+    more = f", {len(kinds) - _NAMED_TYPES} more types" if len(kinds) > _NAMED_TYPES else ""
+    objects = "1 object" if len(leaked) == 1 else f"{len(leaked)} objects"
+    message = f"Left {objects} alive: {named}{more}"
+    return Judgement(CheckRecord(limit.marker, 0, size, "exceeded", message))
+
+
+def _counted(
+    stacks: Sequence[MeasuredStack], *, current_thread_only: bool
+) -> tuple[MeasuredStack, ...]:
+    return merged(stack for stack in stacks if stack.current_thread or not current_thread_only)
+
+
+def _size_of(survivor: object) -> int:
+    try:
+        return sys.getsizeof(survivor)
+    except Exception:  # noqa: BLE001 - a user's __sizeof__ may do anything
+        return 0
 
 
 def _relation(measured: int, limit: int) -> str:

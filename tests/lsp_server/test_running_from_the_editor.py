@@ -58,8 +58,7 @@ def test_endless():
 
 
 @pytest.fixture(autouse=True)
-def files(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("PYTEST_ADDOPTS", raising=False)
+def files(project: Project) -> None:
     project.write("pytest.ini", INI)
     project.write("test_shop.py", TESTS)
     project.write("test_stubborn.py", STUBBORN)

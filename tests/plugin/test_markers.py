@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from memlens.markers import LimitLeaks, LimitMemory, MarkerError, parse_marker
+from memlens.markers import LimitLeakedObjects, LimitLeaks, LimitMemory, MarkerError, parse_marker
 
 
 def keep_all(stack: object) -> bool:
@@ -21,6 +21,20 @@ def keep_all(stack: object) -> bool:
         ("limit_leaks", ("1 MB",), {}, LimitLeaks(1024**2)),
         ("limit_leaks", (), {"location_limit": "1 MB"}, LimitLeaks(1024**2)),
         ("limit_leaks", ("1 MB",), {"filter_fn": keep_all}, LimitLeaks(1024**2, keep_all)),
+        (
+            "limit_memory",
+            ("1 KB",),
+            {"current_thread_only": True},
+            LimitMemory(1024, current_thread_only=True),
+        ),
+        (
+            "limit_leaks",
+            ("1 KB",),
+            {"current_thread_only": True, "warmups": 2},
+            LimitLeaks(1024, None, current_thread_only=True, warmups=2),
+        ),
+        ("limit_leaked_objects", (), {}, LimitLeakedObjects()),
+        ("limit_leaked_objects", (), {"filter_fn": keep_all}, LimitLeakedObjects(keep_all)),
     ],
 )
 def test_a_right_marker_is_understood(
@@ -39,7 +53,19 @@ def test_a_right_marker_is_understood(
         ("limit_memory", (24,), {}, "24 is not a memory size"),
         ("limit_memory", (), {"memory_limt": "1 MB"}, "did you mean memory_limit?"),
         ("limit_leaks", ("1 MB",), {"fliter_fn": keep_all}, "did you mean filter_fn?"),
-        ("limit_leaks", ("1 MB",), {"xyz": 1}, "expected location_limit, filter_fn"),
+        ("limit_leaks", ("1 MB",), {"xyz": 1}, "expected location_limit, filter_fn, current"),
+        (
+            "limit_memory",
+            ("1 MB",),
+            {"current_threads_only": True},
+            "did you mean current_thread_only?",
+        ),
+        ("limit_memory", ("1 MB",), {"current_thread_only": 1}, "is 1: expected True or False"),
+        ("limit_leaks", ("1 MB",), {"warmups": -1}, "a whole number from 0"),
+        ("limit_leaks", ("1 MB",), {"warmups": True}, "a whole number from 0"),
+        ("limit_leaked_objects", ("1 MB",), {}, "takes no positional arguments, but 1 were given"),
+        ("limit_leaked_objects", (), {"filter": 1}, "did you mean filter_fn?"),
+        ("limit_leaked_objects", (), {"filter_fn": 3}, "expected a function that takes an object"),
         ("limit_leaks", ("1 MB",), {"filter_fn": "all"}, "filter_fn is 'all': expected a function"),
     ],
 )

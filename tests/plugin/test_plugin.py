@@ -12,15 +12,6 @@ from memlens.store import ResultsReader, RunRecord, TestRecord, database_path
 MB = 1024**2
 
 
-@pytest.fixture(autouse=True)
-def _without_pytest_asyncio(
-    pytester: pytest.Pytester,  # first: it clears the variable
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # It is here because pytest-lsp needs it, and warns in every project that does not configure it.
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio")
-
-
 def results(folder: Path) -> dict[str, TestRecord]:
     with ResultsReader(database_path(folder)) as reader:
         return {test.nodeid: test for test in reader.latest_tests()}
@@ -289,14 +280,15 @@ def test_the_summary_shows_the_heaviest_tests_first(pytester: pytest.Pytester) -
         [
             "memlens: measuring every test with memray, results in .memlens/results.db",
             "*memory, heaviest tests first*",
-            "*peak*limit*test",
-            "*6.0 MiB*[[]6]",
-            "*5.0 MiB*[[]5]",
-            "*4.0 MiB*[[]4]",
-            "*3.0 MiB*[[]3]",
-            "*2.0 MiB*[[]2]",
-            "*and 1 more",
-            "6 tests measured, * allocations; highest peak 6.0 MiB",
+            "6.0 MiB  test_it.py::test_size[[]6]",
+            "         1 allocation |?| 4.0 MiB to 8.0 MiB",
+            "         6.0 MiB  test_size (test_it.py:5)",
+            "5.0 MiB  test_it.py::test_size[[]5]",
+            "4.0 MiB  test_it.py::test_size[[]4]",
+            "3.0 MiB  test_it.py::test_size[[]3]",
+            "2.0 MiB  test_it.py::test_size[[]2]",
+            "and 1 more (--most-allocations=0 shows all)",
+            "6 tests measured, 6 allocations, highest peak 6.0 MiB in test_it.py::test_size[[]6]",
             "Results: .memlens/results.db",
         ]
     )
@@ -409,7 +401,7 @@ def test_methods_of_unittest_obey_limits(pytester: pytest.Pytester) -> None:
     )
     result = pytester.runpytest("--memray")
     result.assert_outcomes(passed=1, failed=2)
-    result.stdout.fnmatch_lines(["3 tests measured, *; 2 over the memory limit"])
+    result.stdout.fnmatch_lines(["3 tests measured, *", "Memory problems: 2 over the memory limit"])
 
 
 def test_coroutine_tests_obey_limits(

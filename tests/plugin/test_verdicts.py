@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from memlens.markers import LimitLeaks, LimitMemory
+import pytest
+
+from memlens.markers import LimitLeakedObjects, LimitLeaks, LimitMemory
 from memlens.stacks import Frame, MeasuredStack, Stack, StackFrame
-from memlens.verdicts import Evidence, judge
+from memlens.verdicts import Evidence, judge, judge_increase
 
 MB = 1024**2
 
 
-def stack(size: int, name: str) -> MeasuredStack:
-    return MeasuredStack(size, 1, (Frame(name, f"/shop/{name}.py", 7, native=False),))
+def stack(size: int, name: str, *, own: bool = True) -> MeasuredStack:
+    return MeasuredStack(size, 1, (Frame(name, f"/shop/{name}.py", 7, native=False),), own)
 
 
 def evidence(
     peak: int = 0, alive: tuple[MeasuredStack, ...] = (), *, body_raised: bool = False
 ) -> Evidence:
-    return Evidence(peak, (stack(peak, "peak"),), alive, body_raised)
+    return Evidence((stack(peak, "peak"),), alive, body_raised)
 
 
 def test_a_peak_below_the_limit_passes() -> None:
@@ -76,3 +78,50 @@ def test_leaks_of_a_failed_body_are_not_judged() -> None:
     judgement = judge(LimitLeaks(MB), evidence(alive=alive, body_raised=True))
     assert judgement.check.verdict == "not_judged"
     assert judgement.stacks == ()
+
+
+def test_threads_are_told_apart_only_when_asked() -> None:
+    seen = Evidence((stack(3 * MB, "a"), stack(2 * MB, "a", own=False)), (), body_raised=False)
+    together = judge(LimitMemory(4 * MB), seen)
+    assert together.check.measured_bytes == 5 * MB
+    assert together.stacks == (MeasuredStack(5 * MB, 2, stack(0, "a").frames),)
+    alone = judge(LimitMemory(4 * MB, current_thread_only=True), seen).check
+    assert (alone.verdict, alone.measured_bytes) == ("passed", 3 * MB)
+
+
+def test_leaks_of_other_threads_count_unless_told_otherwise() -> None:
+    seen = Evidence((), (stack(2 * MB, "a", own=False),), body_raised=False)
+    assert judge(LimitLeaks(MB), seen).check.verdict == "exceeded"
+    own_only = LimitLeaks(MB, current_thread_only=True)
+    assert judge(own_only, seen).check.verdict == "passed"
+
+
+def test_leaked_objects_are_counted_by_type() -> None:
+    seen = Evidence((), (), body_raised=False, survivors=([], [1], {}, "x"))
+    check = judge(LimitLeakedObjects(), seen).check
+    assert check.verdict == "exceeded"
+    assert check.message == "Left 4 objects alive: 2 list, 1 dict, 1 str"
+    assert check.measured_bytes > 0
+    only_dicts = LimitLeakedObjects(lambda survivor: isinstance(survivor, dict))
+    assert judge(only_dicts, seen).check.message == "Left 1 object alive: 1 dict"
+    assert judge(LimitLeakedObjects(lambda _: False), seen).check.verdict == "passed"
+
+
+@pytest.mark.parametrize(
+    ("peak", "tolerance", "verdict"),
+    [
+        (1000, 0.0, "passed"),
+        (1001, 0.0, "exceeded"),
+        (1050, 0.05, "passed"),
+        (1051, 0.05, "exceeded"),
+    ],
+)
+def test_an_increase_over_the_last_run_may_be_tolerated(
+    peak: int, tolerance: float, verdict: str
+) -> None:
+    assert judge_increase(peak, 1000, tolerance).check.verdict == verdict
+
+
+def test_an_increase_over_nothing_says_so() -> None:
+    message = judge_increase(5, 0, 0.05).check.message
+    assert message == "Peak memory of 5 B is 5 B more than in the last passing run"

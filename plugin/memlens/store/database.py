@@ -62,22 +62,29 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     if not path.is_file():
         raise _no_results(path)
     with naming(path, "read"):
-        # Not `immutable`: a run may be writing right now.
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro",
-            uri=True,
-            timeout=_BUSY_TIMEOUT,
-            isolation_level=None,
-        )
         try:
-            version = _version(connection, path)
-            if version != SCHEMA_VERSION:
-                if _is_empty(connection):  # a run is just making it
-                    raise _no_results(path)
-                raise ResultsError(f"{path} is not a memlens results database")
-        except BaseException:
-            connection.close()
-            raise
+            return _open_for_reading(path, "mode=ro")
+        except sqlite3.OperationalError:
+            # Even to read, SQLite makes the WAL's index, which a read-only folder does not allow.
+            # Where there is no WAL nobody is writing, and what is in the file is all there is.
+            if path.with_name(f"{path.name}-wal").exists():
+                raise
+            return _open_for_reading(path, "mode=ro&immutable=1")
+
+
+def _open_for_reading(path: Path, how: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?{how}", uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None
+    )
+    try:
+        version = _version(connection, path)
+        if version != SCHEMA_VERSION:
+            if _is_empty(connection):  # a run is just making it
+                raise _no_results(path)
+            raise ResultsError(f"{path} is not a memlens results database")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

@@ -108,6 +108,15 @@ class ResultsReader:
             f"id IN (SELECT test FROM limit_check WHERE verdict = 'exceeded') AND {_LATEST}"
         )
 
+    def last_passing_peaks(self) -> dict[tuple[str, str], int]:
+        """Return the peak, in bytes, of each test's newest passing run, by its path and name."""
+        rows = self._rows(
+            "SELECT path, test.name, peak_bytes, max(test.id) FROM test"
+            " JOIN phase ON phase.test = test.id AND phase.name = 'call'"
+            " WHERE outcome = 'passed' GROUP BY path, test.name"
+        )
+        return {(row[0], row[1]): row[2] for row in rows}
+
     def outcomes(self, run: int) -> dict[str, int]:
         """Return how many tests of *run* have ended up to now, by outcome."""
         rows = self._rows(
@@ -144,10 +153,14 @@ class ResultsReader:
         ids = [row[0] for row in rows]
         phases: dict[int, list[PhaseRecord]] = {}
         for row in self._in_chunks(
-            "SELECT test, name, peak_bytes, allocated_bytes, allocations, alive_bytes FROM phase",
+            "SELECT test, name, peak_bytes, allocated_bytes, allocations, alive_bytes, histogram"
+            " FROM phase",
             ids,
         ):
-            phases.setdefault(row[0], []).append(PhaseRecord(*row[1:]))
+            test, name, peak, allocated, allocations, alive, histogram = row
+            phases.setdefault(test, []).append(
+                PhaseRecord(name, peak, allocated, allocations, alive, tuple(json.loads(histogram)))
+            )
         checks: dict[int, list[CheckRecord]] = {}
         for row in self._in_chunks(
             "SELECT test, marker, limit_bytes, measured_bytes, verdict, message FROM limit_check",

@@ -52,6 +52,8 @@ class PhaseRecord:
     allocations: int
     #: Allocated in the phase and still alive at its end.
     alive_bytes: int
+    #: Number of allocations by size: of 0 B and 1 B, of 2 to 3 B, of 4 to 7 B, and so on.
+    histogram: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,10 @@ class TestRecord:
         return cls(
             **{
                 **data,
-                "phases": tuple(PhaseRecord(**phase) for phase in data["phases"]),
+                "phases": tuple(
+                    PhaseRecord(**{**phase, "histogram": tuple(phase["histogram"])})
+                    for phase in data["phases"]
+                ),
                 "checks": tuple(CheckRecord(**check) for check in data["checks"]),
                 "stacks": tuple(
                     StackRecord(

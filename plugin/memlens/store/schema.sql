@@ -46,6 +46,7 @@ CREATE TABLE phase (
     allocated_bytes INTEGER NOT NULL,       -- sum of all allocations
     allocations     INTEGER NOT NULL,       -- their number
     alive_bytes     INTEGER NOT NULL,       -- allocated in the phase and alive at its end
+    histogram       TEXT    NOT NULL,       -- allocations by size, a JSON list: 0-1 B, 2-3 B, 4-7 B…
     PRIMARY KEY (test, name)
 ) WITHOUT ROWID;
 
@@ -53,9 +54,9 @@ CREATE TABLE phase (
 CREATE TABLE limit_check (
     id             INTEGER PRIMARY KEY,
     test           INTEGER NOT NULL REFERENCES test (id) ON DELETE CASCADE,
-    marker         TEXT    NOT NULL,        -- limit_memory, limit_leaks
-    limit_bytes    INTEGER NOT NULL,
-    measured_bytes INTEGER NOT NULL,        -- the peak, or the largest leaking stack
+    marker         TEXT    NOT NULL,        -- the marker's name, or fail_on_increase
+    limit_bytes    INTEGER NOT NULL,        -- 0 for limit_leaked_objects, which allows none
+    measured_bytes INTEGER NOT NULL,        -- the peak, the largest leaking stack, all leaked objects
     verdict        TEXT    NOT NULL CHECK (verdict IN ('passed', 'exceeded', 'not_judged')),
     message        TEXT    NOT NULL         -- one sentence for people
 );

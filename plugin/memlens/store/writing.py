@@ -80,7 +80,7 @@ class ResultsWriter:
             for phase in test.phases:
                 execute(
                     "INSERT INTO phase (test, name, peak_bytes, allocated_bytes, allocations,"
-                    " alive_bytes) VALUES (?, ?, ?, ?, ?, ?)",
+                    " alive_bytes, histogram) VALUES (?, ?, ?, ?, ?, ?, ?)",
                     (
                         test_id,
                         phase.name,
@@ -88,6 +88,7 @@ class ResultsWriter:
                         phase.allocated_bytes,
                         phase.allocations,
                         phase.alive_bytes,
+                        json.dumps(phase.histogram, separators=(",", ":")),
                     ),
                 )
             for check in test.checks:

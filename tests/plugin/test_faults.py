@@ -1,0 +1,597 @@
+"""When it goes wrong: the tests' own outcomes stand, one line says what was lost, and what was
+finished before is kept.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from memlens.recording.folder import CaptureFolder
+from memlens.store import ResultsReader, TestRecord, database_path
+
+MB = 1024**2
+
+
+@pytest.fixture(autouse=True)
+def _only_ours(
+    pytester: pytest.Pytester,  # first: it clears the variable
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    quiet = ("asyncio", "randomly", "flaky", "rerunfailures", "anyio", "memray")
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in quiet))
+
+
+@pytest.fixture
+def temporary(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the only place where the inner run's captures can be."""
+    folder = pytester.path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+def results(folder: Path) -> dict[str, TestRecord]:
+    with ResultsReader(database_path(folder)) as reader:
+        return {test.name: test for test in reader.latest_tests()}
+
+
+def peak(folder: Path, name: str) -> int:
+    phase = results(folder)[name].phase("call")
+    assert phase is not None
+    return phase.peak_bytes
+
+
+def capture_folders(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith("memlens-")]
+
+
+def warnings(run: pytest.RunResult) -> list[str]:
+    return [line for line in run.stdout.lines if line.startswith("memlens warning: ")]
+
+
+# ---- captures
+
+
+def test_without_a_place_for_captures_tests_run_unmeasured(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import tempfile
+
+        tempfile.tempdir = __file__  # a file where a folder should be
+        """
+    )
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+
+        def test_passes():
+            pass
+
+        def test_fails():
+            assert False
+
+        @pytest.mark.limit_memory("1 KB")
+        def test_limited():
+            kept = bytearray(4096)
+        """
+    )
+    run = pytester.runpytest_subprocess("--memray")
+    run.assert_outcomes(passed=2, failed=1)
+    (warning,) = warnings(run)
+    assert warning.startswith("memlens warning: tests were not measured: ")
+
+
+def test_a_disk_that_fills_during_a_test_costs_its_measurement_only(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import resource
+        import pytest
+
+        def test_before():
+            kept = bytearray(1024 * 1024)
+
+        # No file can grow beyond this, and memray says so on standard error only. What it has
+        # written by then looks like a whole capture, of less memory.
+        @pytest.mark.limit_memory("1 KB")
+        def test_fills_the_disk():
+            limit = 1024 * 1024
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+            kept = [bytearray(1000 + number % 7) for number in range(300_000)]
+
+        @pytest.mark.limit_memory("2 MB")
+        def test_after():
+            kept = bytearray(4 * 1024 * 1024)
+        """
+    )
+    run = pytester.runpytest_subprocess("--memray")
+    run.assert_outcomes(passed=2, failed=1)
+    (warning,) = warnings(run)
+    assert "test_it.py::test_fills_the_disk was not measured: " in warning
+    assert warning.endswith("is the disk full?")
+    assert list(results(pytester.path)) == ["test_before", "test_after"]
+
+
+@pytest.mark.parametrize("damage", ["b''", "data[:10]", "data[:300]", "b'x' * len(data)"])
+def test_a_capture_that_cannot_be_read_costs_its_measurement_only(
+    pytester: pytest.Pytester, damage: str
+) -> None:
+    pytester.makeconftest(
+        f"""
+        from memlens.recording import dedicated
+
+        read_capture = dedicated.read_capture
+
+        def read_damaged(path, **options):
+            if len(damaged) == 1:
+                data = path.read_bytes()
+                path.write_bytes({damage})
+            damaged.append(path)
+            return read_capture(path, **options)
+
+        damaged = []
+        dedicated.read_capture = read_damaged
+        """
+    )
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+
+        def test_before():
+            pass
+
+        @pytest.mark.limit_memory("1 KB")
+        def test_damaged():
+            kept = bytearray(4096)
+
+        def test_after():
+            pass
+        """
+    )
+    run = pytester.runpytest_subprocess("--memray")
+    run.assert_outcomes(passed=3)
+    (warning,) = warnings(run)
+    assert "test_it.py::test_damaged was not measured: memray's capture cannot be read: " in warning
+    assert list(results(pytester.path)) == ["test_before", "test_after"]
+
+
+def test_a_test_that_deletes_our_folder_costs_its_own_measurement_only(
+    pytester: pytest.Pytester, temporary: Path
+) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import shutil
+        import tempfile
+
+        def test_before():
+            pass
+
+        def test_tidies():
+            shutil.rmtree(tempfile.gettempdir())
+
+        def test_next(tmp_path_factory):
+            kept = bytearray(1024 * 1024)
+        """
+    )
+    temporary.joinpath("other").touch()
+    run = pytester.runpytest_subprocess("--memray", "-p", "no:tmpdir", "-k", "not next")
+    run.assert_outcomes(passed=2, deselected=1)
+    assert len(warnings(run)) == 1
+    assert list(results(pytester.path)) == ["test_before"]
+
+
+def test_a_deleted_capture_folder_is_made_again(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    folder = CaptureFolder()
+    first = folder.path_of("capture.bin")
+    for file in first.parent.iterdir():
+        file.unlink()
+    first.parent.rmdir()
+    second = folder.path_of("capture.bin")
+    assert second.parent.is_dir()
+    folder.close()
+    assert capture_folders(temporary) == []
+
+
+# ---- results
+
+
+def test_results_that_no_longer_fit_on_the_disk_are_a_warning(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import resource
+        import pytest
+
+        def test_before():
+            pass
+
+        def test_fills_the_disk(request):
+            written = request.config.rootpath / ".memlens" / "results.db-wal"
+            limit = written.stat().st_size
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+        def test_fails():
+            assert False
+
+        @pytest.mark.limit_memory("2 MB")
+        def test_over():
+            kept = bytearray(4 * 1024 * 1024)
+        """
+    )
+    run = pytester.runpytest_subprocess("--memray", "-p", "no:cacheprovider")
+    run.assert_outcomes(passed=2, failed=2)
+    (warning,) = warnings(run)
+    assert warning.startswith("memlens warning: results were not kept: cannot write the results in")
+    run.stdout.fnmatch_lines(["4 tests measured, *"])
+    assert list(results(pytester.path)) == ["test_before"]
+
+
+def test_a_read_only_rootdir_is_a_warning(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+
+        def test_passes():
+            pass
+
+        @pytest.mark.limit_memory("2 MB")
+        def test_over():
+            kept = bytearray(4 * 1024 * 1024)
+        """
+    )
+    project = pytester.path
+    with read_only(project):
+        run = run_obeying_permissions(pytester, "--memray", "-p", "no:cacheprovider")
+    run.assert_outcomes(passed=1, failed=1)
+    (warning,) = warnings(run)
+    assert "results were not kept: cannot write the results in" in warning
+    assert "Permission denied" in warning
+    assert not (project / ".memlens").exists()
+
+
+def test_results_of_a_read_only_project_can_be_read(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_it="def test_it(): pass")
+    pytester.runpytest("--memray").assert_outcomes(passed=1)
+    pytester.makepyfile(
+        test_it="""
+        from pathlib import Path
+        from memlens.store import ResultsReader, database_path
+
+        def test_it():
+            with ResultsReader(database_path(Path.cwd())) as reader:
+                assert [test.name for test in reader.latest_tests()] == ["test_it"]
+        """
+    )
+    with read_only(pytester.path), read_only(pytester.path / ".memlens"):
+        run = run_obeying_permissions(pytester, "-p", "no:cacheprovider")
+    run.assert_outcomes(passed=1)
+
+
+@contextmanager
+def read_only(folder: Path) -> Iterator[None]:
+    folder.chmod(0o555)
+    try:
+        yield
+    finally:
+        folder.chmod(0o755)
+
+
+def run_obeying_permissions(pytester: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    """Run pytest as somebody whom file permissions stop, which they do not do with root."""
+    obeying = (
+        "import ctypes, os, sys\n"
+        "if os.getuid() == 0 and sys.platform == 'linux':\n"
+        "    libc = ctypes.CDLL(None)\n"
+        "    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH\n"
+        "        assert libc.prctl(24, capability, 0, 0, 0) == 0  # PR_CAPBSET_DROP\n"
+        "os.execv(sys.executable, [sys.executable, '-B', '-m', 'pytest', *sys.argv[1:]])\n"
+    )
+    base = tempfile.mkdtemp(prefix="pytest-of-anyone-")
+    try:
+        return pytester.run(sys.executable, "-c", obeying, f"--basetemp={base}/run", *arguments)
+    finally:
+        shutil.rmtree(base)
+
+
+# ---- tests that end the process
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        "os._exit(3)",
+        "os.kill(os.getpid(), signal.SIGKILL)",
+        "os.kill(os.getpid(), signal.SIGSEGV)",
+        "os.kill(os.getpid(), signal.SIGTERM)",
+        "os.abort()",
+        "ctypes.string_at(0)",
+    ],
+)
+def test_what_was_finished_before_the_process_ended_is_kept(
+    pytester: pytest.Pytester, temporary: Path, ending: str
+) -> None:
+    pytester.makepyfile(
+        test_it=f"""
+        import ctypes
+        import os
+        import signal
+        import pytest
+
+        def test_before():
+            pass
+
+        @pytest.mark.limit_memory("2 MB")
+        def test_over():
+            kept = bytearray(4 * 1024 * 1024)
+
+        def test_ends():
+            {ending}
+
+        def test_after():
+            pass
+        """
+    )
+    run = pytester.runpytest_subprocess("--memray", "-p", "no:tmpdir")
+    assert run.ret not in (0, 1)
+    measured = {name: test.outcome for name, test in results(pytester.path).items()}
+    assert measured == {"test_before": "passed", "test_over": "failed"}
+    # The next run works, and tidies up after the dead one.
+    assert len(capture_folders(temporary)) == 1
+    run = pytester.runpytest_subprocess("--memray", "-p", "no:tmpdir", "-k", "before or after")
+    run.assert_outcomes(passed=2, deselected=2)
+    assert list(results(pytester.path)) == ["test_over", "test_before", "test_after"]
+    assert capture_folders(temporary) == []
+
+
+def test_only_captures_of_the_dead_are_swept(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    alive = CaptureFolder()
+    alive.path_of("capture.bin")
+    dead = temporary / "memlens-1-dead"
+    dead.mkdir()
+    (dead / "lock").touch()
+    (dead / "capture.bin").touch()
+    for name in ("memlens-notes", "unrelated"):
+        (temporary / name).mkdir()
+    (temporary / "memlens-file").touch()
+    elsewhere = temporary / "unrelated" / "lock"
+    elsewhere.touch()
+    (temporary / "memlens-link").symlink_to(elsewhere.parent)
+    another = CaptureFolder()
+    another.path_of("capture.bin")
+    left = {path.name for path in temporary.iterdir()}
+    assert "memlens-1-dead" not in left
+    assert {"memlens-notes", "memlens-file", "memlens-link", "unrelated"} < left
+    assert elsewhere.exists()
+    assert len(left) == 6  # and the folders of the two that live
+    alive.close()
+    another.close()
+    assert len(list(temporary.iterdir())) == 4
+
+
+def test_a_capture_folder_tells_whose_it_is(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    folder = CaptureFolder()
+    path = folder.path_of("capture.bin").parent
+    assert path.name.startswith(f"memlens-{os.getpid()}-")
+    with (path / "lock").open() as lock, pytest.raises(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    folder.close()
+
+
+# ---- processes and threads
+
+
+def test_a_test_that_forks_is_measured(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import multiprocessing
+        import os
+        import pytest
+
+        def wait_for(child):
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+        @pytest.mark.limit_memory("3 MB")
+        def test_child_exits():
+            kept = bytearray(2 * 1024 * 1024)
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            wait_for(child)
+
+        @pytest.mark.limit_memory("3 MB")
+        @pytest.mark.limit_leaks("1 MB")
+        def test_child_allocates():
+            kept = bytearray(2 * 1024 * 1024)
+            child = os.fork()
+            if child == 0:
+                more = [bytearray(1024 * 1024) for _ in range(50)]
+                many = [str(number) * 100 for number in range(10_000)]
+                os._exit(0)
+            wait_for(child)
+            after = bytearray(512 * 1024)
+
+        def work(size):
+            return len([bytearray(1024) for _ in range(size)])
+
+        @pytest.mark.limit_memory("3 MB")
+        def test_pool():
+            kept = bytearray(2 * 1024 * 1024)
+            with multiprocessing.get_context("fork").Pool(2) as pool:
+                assert pool.map(work, [10_000, 20_000]) == [10_000, 20_000]
+
+        def test_next():
+            kept = bytearray(1024 * 1024)
+        """
+    )
+    run = pytester.runpytest_subprocess("--memray")
+    run.assert_outcomes(passed=4)
+    assert warnings(run) == []
+    folder = pytester.path
+    assert peak(folder, "test_child_exits") == pytest.approx(2 * MB, abs=64 * 1024)
+    assert peak(folder, "test_child_allocates") == pytest.approx(2.5 * MB, abs=64 * 1024)
+    assert 2 * MB <= peak(folder, "test_pool") < 3 * MB
+    assert peak(folder, "test_next") == pytest.approx(MB, abs=64 * 1024)
+
+
+def test_forking_while_measured_is_no_warning_of_ours(pytester: pytest.Pytester) -> None:
+    """Python 3.12 and newer warn of forking beside threads, and memray has one."""
+    pytester.makepyfile(
+        test_it="""
+        import os
+
+        def test_forks():
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+        """
+    )
+    plain = pytester.runpytest_subprocess("-W", "error")
+    plain.assert_outcomes(passed=1)
+    run = pytester.runpytest_subprocess("--memray", "-W", "error")
+    run.assert_outcomes(passed=1)
+
+
+def test_a_child_that_comes_back_from_the_test_spoils_nothing(
+    pytester: pytest.Pytester, temporary: Path
+) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import os
+        import pytest
+
+        def test_before():
+            pass
+
+        def test_forks():
+            kept = bytearray(2 * 1024 * 1024)
+            child = os.fork()
+            if child != 0:
+                os.waitpid(child, 0)
+                more = bytearray(1024 * 1024)
+
+        def test_next():
+            kept = bytearray(1024 * 1024)
+        """
+    )
+    run = pytester.runpytest_subprocess("--memray", "-p", "no:tmpdir")
+    assert run.ret == 0
+    folder = pytester.path
+    assert peak(folder, "test_forks") == pytest.approx(3 * MB, abs=64 * 1024)
+    assert peak(folder, "test_next") == pytest.approx(MB, abs=64 * 1024)
+    with ResultsReader(database_path(folder)) as reader:
+        (only,) = reader.runs(10)
+        assert reader.outcomes(only.id or 0) == {"passed": 3}
+    assert capture_folders(temporary) == []
+
+
+def test_thousands_of_threads_are_measured(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import threading
+        import pytest
+
+        @pytest.mark.limit_memory("20 MB")
+        def test_threads():
+            done = []
+            kept = bytearray(4 * 1024 * 1024)
+            for _ in range(20):
+                threads = [
+                    threading.Thread(target=lambda: done.append(len(bytearray(10_000))))
+                    for _ in range(100)
+                ]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+            assert len(done) == 2000
+
+        def test_next():
+            kept = bytearray(1024 * 1024)
+        """
+    )
+    run = pytester.runpytest_subprocess("--memray")
+    run.assert_outcomes(passed=2)
+    assert warnings(run) == []
+    assert 4 * MB <= peak(pytester.path, "test_threads") < 20 * MB
+    assert peak(pytester.path, "test_next") == pytest.approx(MB, abs=64 * 1024)
+
+
+# ---- tests that use memray themselves
+
+
+def test_a_test_that_starts_a_tracker_learns_why_it_cannot(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import memray
+        import pytest
+
+        def test_own(tmp_path):
+            with memray.Tracker(tmp_path / "own.bin"):
+                pass
+
+        @pytest.mark.limit_memory("2 MB")
+        def test_next():
+            kept = bytearray(4 * 1024 * 1024)
+        """
+    )
+    run = pytester.runpytest("--memray")
+    run.assert_outcomes(failed=2)
+    run.stdout.fnmatch_lines(
+        [
+            "E *RuntimeError: *Tracker*",
+            "*- memlens -*",
+            "This test starts a memray.Tracker of its own while memlens measures it, *",
+            "*'-p no:memlens'*",
+            "MEMORY PROBLEMS *::test_next - *",
+        ]
+    )
+    assert list(results(pytester.path)) == ["test_own", "test_next"]
+    pytester.runpytest("-k", "own").assert_outcomes(passed=1, deselected=1)
+
+
+def test_a_tracker_left_on_by_a_test_is_a_warning(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import memray
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def tracker(tmp_path_factory):
+            with memray.Tracker(tmp_path_factory.mktemp("own") / "own.bin"):
+                yield
+
+        def test_before():
+            pass
+
+        def test_own(tracker):
+            pass
+
+        @pytest.mark.limit_memory("1 KB")
+        def test_next():
+            kept = bytearray(4 * 1024 * 1024)
+        """
+    )
+    run = pytester.runpytest("--memray")
+    run.assert_outcomes(passed=3)
+    (warning,) = warnings(run)
+    assert "test_it.py::test_own and 1 more were not measured: memray " in warning
+    assert list(results(pytester.path)) == ["test_before"]
