@@ -248,8 +248,12 @@ class Measurer:
         )
         # A filter_fn that raises fails its test, with its own traceback.
         judgements = [judge(limit, evidence) for limit in plan.limits]
-        plan.record = self._record(item, plan, body, measurement, judgements)
-        _set_properties(item, plan.record)
+        try:
+            plan.record = self._record(item, plan, body, measurement, judgements)
+            _set_properties(item, plan.record)
+        except Exception as error:  # noqa: BLE001 - a fault of ours is no failure of the test's
+            plan.record = None
+            self._lose(item.nodeid, f"this is a fault of memlens: {type(error).__name__}: {error}")
 
     def _describe(self, capture: Path, nodeid: str, peak: int) -> None:
         from memlens.captures import write_metadata

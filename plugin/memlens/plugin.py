@@ -165,6 +165,8 @@ class ResultHooks:
         #: Ours and, under pytest-xdist, the workers'.
         self._faults = measurer.faults
         self._collected: int | None = None
+        #: The latest reports of tests under way, by node id, until something was measured.
+        self._set_up: dict[str, pytest.TestReport] = {}
         #: None until the first measurement arrives.
         self._recorder: Recorder | None = None
 
@@ -196,12 +198,18 @@ class ResultHooks:
         measured: dict[str, Any] | None = getattr(report, REPORT_ATTRIBUTE, None)
         if self._recorder is None:
             if measured is None:
+                # The first measured test's set-up is reported before anything was measured.
+                self._set_up[report.nodeid] = report
+                if report.when == "teardown":
+                    del self._set_up[report.nodeid]
                 return
             # Only now: a run in which nothing is measured never imports SQLite.
             from memlens.recorder import Recorder
 
             arguments = [str(arg) for arg in self._config.invocation_params.args]
             self._recorder = Recorder(self._config.rootpath, arguments, self._collected)
+            for earlier in self._set_up.values():
+                self._recorder.take(earlier, None)
         self._recorder.take(report, measured)
 
     @pytest.hookimpl(optionalhook=True)

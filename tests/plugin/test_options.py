@@ -98,8 +98,10 @@ def test_stacks_and_verbosity_say_how_much_of_a_stack_is_shown(
     )
     result = pytester.runpytest(*arguments)
     result.assert_outcomes(failed=1)
-    assert str(result.stdout).count("    test_it.py:") == frames
-    assert ("-v" not in arguments) or "more callers" not in str(result.stdout)
+    # Some Pythons have a second, small stack: room for deep recursion.
+    _, _, stack = str(result.stdout).partition("  4.0 MiB in 1 allocation\n")
+    shown = [line.startswith("    test_it.py:") for line in stack.splitlines()]
+    assert [*shown, False].index(False) == frames
 
 
 def test_native_frames_are_recorded_when_asked_for(pytester: pytest.Pytester) -> None:

@@ -553,3 +553,42 @@ def test_an_inherited_test_is_at_the_class_that_inherits_it(pytester: pytest.Pyt
     pytester.runpytest("--memray").assert_outcomes(passed=1)
     (test,) = results(pytester.path).values()
     assert (test.path, test.line) == ("test_it.py", 3)
+
+
+def test_the_first_tests_duration_has_its_set_up_too(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_makereport(item, call):
+            report = yield
+            report.duration = {"setup": 100, "call": 10, "teardown": 1}[report.when]
+            return report
+        """
+    )
+    pytester.makepyfile(test_it="def test_a(): pass\ndef test_b(): pass")
+    pytester.runpytest("--memray").assert_outcomes(passed=2)
+    assert [test.duration for test in results(pytester.path).values()] == [111, 111]
+
+
+def test_a_fault_of_ours_is_no_failure_of_the_tests(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import memlens.places
+
+        def broken(*arguments):
+            raise KeyError("ours")
+
+        memlens.places.line_of_test = broken
+        """
+    )
+    pytester.makepyfile(test_it="def test_a(): pass\ndef test_b(): assert 0")
+    result = pytester.runpytest_subprocess("--memray")
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "memlens warning: test_it.py::test_a and 1 more were not measured: this is a fault of"
+            " memlens: KeyError: 'ours'"
+        ]
+    )

@@ -17,17 +17,6 @@ from memlens.store import ResultsReader, database_path
 
 MB = 1024**2
 
-#: The plugins that do something unasked. A test loads the one that it is about.
-QUIET = ("asyncio", "randomly", "flaky", "rerunfailures", "anyio", "memray")
-
-
-@pytest.fixture(autouse=True)
-def _only_the_plugin_that_a_test_is_about(
-    pytester: pytest.Pytester,  # first: it clears the variable
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in QUIET))
-
 
 class Result(NamedTuple):
     name: str
@@ -574,8 +563,6 @@ def pytest_memray(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def beside_pytest_memray(
     pytester: pytest.Pytester, pytest_memray: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quiet = " ".join(f"-p no:{name}" for name in QUIET if name != "memray")
-    monkeypatch.setenv("PYTEST_ADDOPTS", quiet)
     # Ahead of the environment's packages: pytest finds its entry point before ours.
     monkeypatch.setenv("PYTHONPATH", str(pytest_memray), prepend=os.pathsep)
     pytester.makepyfile(
