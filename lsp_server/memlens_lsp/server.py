@@ -75,6 +75,8 @@ class MemlensServer(LanguageServer):
         self._roots: set[Path] = set()
         #: The last complaint about each project's results, so that it is made once.
         self._complaints: dict[Path, str] = {}
+        #: What was last wrong with the settings, so that it is said once.
+        self._wrong_settings: frozenset[str] = frozenset()
         self._running: dict[types.ProgressToken, Run] = {}
         self._edits: dict[Path, asyncio.TimerHandle] = {}
         # The event loop keeps only weak references to tasks.
@@ -140,8 +142,11 @@ class MemlensServer(LanguageServer):
     def use_settings(self, raw: object) -> None:
         """Use the client's settings *raw*; complain of what is wrong with them."""
         self.settings, problems = read_settings(raw)
+        # The same settings may come more than once: pushed, pulled, for each folder.
         for problem in problems:
-            self.log(f"{problem}. The default is used.", types.MessageType.Warning)
+            if problem not in self._wrong_settings:
+                self.log(f"{problem}. The default is used.", types.MessageType.Warning)
+        self._wrong_settings = frozenset(problems)
 
     @property
     def pulls_settings(self) -> bool:
