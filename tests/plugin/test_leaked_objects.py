@@ -15,15 +15,6 @@ needs_support = pytest.mark.skipif(not SUPPORTED, reason="CPython 3.13.3 and new
 needs_lack_of_support = pytest.mark.skipif(SUPPORTED, reason="CPython older than 3.13.3")
 
 
-@pytest.fixture(autouse=True)
-def _without_other_plugins(
-    pytester: pytest.Pytester,  # first: it clears the variable
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    # pytest-asyncio warns in every project that does not configure it; pytest-randomly shuffles.
-    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:asyncio -p no:randomly")
-
-
 def result_of(folder: Path, name: str) -> TestRecord:
     with ResultsReader(database_path(folder)) as reader:
         return next(test for test in reader.latest_tests() if test.nodeid.endswith(f"::{name}"))
