@@ -5,6 +5,7 @@ Lives in the process that runs the tests. What it finds travels inside pytest's 
 
 from __future__ import annotations
 
+import doctest
 import functools
 import inspect
 import sys
@@ -15,9 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from _pytest.doctest import DoctestItem
+from _pytest.mark.structures import get_unpacked_marks
 from _pytest.outcomes import Failed  # public as pytest.fail.Exception, which mypy cannot follow
 from _pytest.unittest import TestCaseFunction
 
+from memlens import settings as options
 from memlens.markers import (
     DESCRIPTIONS,
     Limit,
@@ -107,6 +111,8 @@ class Measurer:
             MarkerError: a marker cannot work as written, or not on this test.
         """
         limits = _limits(item, self.settings)
+        if not options.MEMRAY_RUNS_HERE:
+            return
         if limits or self.settings.measures_unmarked:
             item.stash[self._PLAN] = _Plan(limits)
 
@@ -326,7 +332,7 @@ def _limits(item: pytest.Item, settings: Settings) -> tuple[Limit, ...]:
     """Return what the test's markers demand; of several of a kind the nearest counts."""
     limits: list[Limit] = []
     for name in DESCRIPTIONS:
-        marker = item.get_closest_marker(name)
+        marker = _closest_marker(item, name)
         if marker is not None:
             limit = parse_marker(name, marker.args, marker.kwargs)
             _refuse_where_it_cannot_work(item, limit)
@@ -334,6 +340,29 @@ def _limits(item: pytest.Item, settings: Settings) -> tuple[Limit, ...]:
         elif name == LimitMemory.marker and settings.default_limit is not None:
             limits.append(LimitMemory(settings.default_limit))
     return tuple(limits)
+
+
+def _closest_marker(item: pytest.Item, name: str) -> pytest.Mark | None:
+    if isinstance(item, DoctestItem):
+        # pytest looks for a doctest's markers on its module only.
+        for owner in _owners(item.dtest):
+            for marker in get_unpacked_marks(owner):
+                if marker.name == name:
+                    return marker
+    return item.get_closest_marker(name)
+
+
+def _owners(test: doctest.DocTest) -> list[object]:
+    """Return the function or class whose doctest this is, and the classes around it outwards."""
+    names = test.name.removeprefix(f"{test.globs.get('__name__')}.").split(".")
+    owners: list[object] = []
+    known: Mapping[str, object] = test.globs
+    for name in names:
+        if name not in known:  # the module's own doctest, or a text file's
+            break
+        owners.insert(0, known[name])
+        known = getattr(owners[0], "__dict__", {})
+    return owners
 
 
 def _refuse_where_it_cannot_work(item: pytest.Item, limit: Limit) -> None:

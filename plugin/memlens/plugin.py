@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Generator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -36,6 +37,9 @@ EXCEEDED_ATTRIBUTE = "memlens_exceeded"
 #: know and sends what went wrong.
 _WORKER_INPUT = "memlens"
 _WORKER_FAULTS = "memlens_faults"
+_NOTHING_MEASURED = (
+    "memlens: nothing is measured and no limit enforced, since memray does not run on Windows"
+)
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -173,11 +177,20 @@ class ResultHooks:
     def pytest_report_header(self) -> list[str]:
         """Say that tests are being measured and where results go, and who measures."""
         lines = list(coexistence.header_lines(self._config.pluginmanager))
-        if self._settings.measure_all:
+        if self._settings.measures_unmarked and not options.MEMRAY_RUNS_HERE:
+            lines.append(_NOTHING_MEASURED)
+        elif self._settings.measure_all:
             lines.append(
                 f"memlens: measuring every test with memray, results in {self._results_name()}"
             )
         return lines
+
+    def pytest_report_collectionfinish(self, items: list[pytest.Item]) -> str | None:
+        """Say that limits are not enforced where memray does not run."""
+        if options.MEMRAY_RUNS_HERE or self._settings.measures_unmarked:  # the header has said it
+            return None
+        marked = any(item.get_closest_marker(name) for item in items for name in DESCRIPTIONS)
+        return _NOTHING_MEASURED if marked else None
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note how many tests will run."""
@@ -231,6 +244,9 @@ class ResultHooks:
         """Note the run's end in the results."""
         if self._recorder is not None:
             self._recorder.finish(int(exitstatus))
+        if not self._config.pluginmanager.has_plugin("terminalreporter"):
+            for warning in self._warnings():
+                print(warning, file=sys.stderr)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the heaviest tests, and what went wrong in measuring or writing."""
@@ -248,8 +264,12 @@ class ResultHooks:
                 f"Captures: {settings.bin_path}, {len(recorder.tests)} with the prefix"
                 f" {self._worker_input['bin_prefix']}"
             )
-        for fault in (*self._faults, *(recorder.faults if recorder is not None else ())):
-            terminalreporter.write_line(f"memlens warning: {fault}", yellow=True)
+        for warning in self._warnings():
+            terminalreporter.write_line(warning, yellow=True)
+
+    def _warnings(self) -> list[str]:
+        faults = (*self._faults, *(self._recorder.faults if self._recorder is not None else ()))
+        return [f"memlens warning: {fault}" for fault in faults]
 
     def _results_name(self) -> str:
         """Return the results file as a person in the current folder would name it."""

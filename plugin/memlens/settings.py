@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from typing import Any
 import pytest
 
 from memlens.sizes import parse_size
+
+#: memray has no build for Windows: there nothing can be measured.
+MEMRAY_RUNS_HERE = sys.platform != "win32"
 
 
 @dataclass(frozen=True)

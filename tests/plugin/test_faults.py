@@ -587,3 +587,11 @@ def test_a_tracker_left_on_by_a_test_is_a_warning(pytester: pytest.Pytester) -> 
     (warning,) = warnings(run)
     assert "test_it.py::test_own and 1 more were not measured: memray " in warning
     assert list(results(pytester.path)) == ["test_before"]
+
+
+def test_without_a_terminal_the_warning_goes_to_standard_error(pytester: pytest.Pytester) -> None:
+    (pytester.path / ".memlens").write_text("in the way", encoding="utf-8")
+    pytester.makepyfile(test_it="def test_a(): pass")
+    run = pytester.runpytest_subprocess("--memray", "-p", "no:terminal")
+    assert run.ret == 0
+    run.stderr.fnmatch_lines(["memlens warning: results were not kept: *"])

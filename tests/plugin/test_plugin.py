@@ -592,3 +592,73 @@ def test_a_fault_of_ours_is_no_failure_of_the_tests(pytester: pytest.Pytester) -
             " memlens: KeyError: 'ours'"
         ]
     )
+
+
+@pytest.mark.parametrize("asked", ["--memray", "marker", "nothing"])
+def test_where_memray_does_not_run_the_plugin_says_so_and_does_nothing(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, asked: str
+) -> None:
+    monkeypatch.setattr("memlens.settings.MEMRAY_RUNS_HERE", False)
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        {"@pytest.mark.limit_memory('1 MB')" if asked == "marker" else ""}
+        def test_it():
+            kept = bytearray(4 * 1024 * 1024)
+        """
+    )
+    result = pytester.runpytest(*["--memray"] if asked == "--memray" else [])
+    result.assert_outcomes(passed=1)
+    said = [line for line in result.stdout.lines if line.startswith("memlens: nothing is measured")]
+    assert len(said) == (0 if asked == "nothing" else 1)
+    result.stdout.no_fnmatch_line("*memlens warning*")
+    assert not (pytester.path / ".memlens").exists()
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_summary_keeps_node_ids_whole_at_any_width(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, width: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    name = "test_" + "long_" * 20
+    pytester.makepyfile(
+        test_it=f"""
+        import pytest
+
+        @pytest.mark.limit_memory("5 MB")
+        def {name}():
+            kept = bytearray(4 * 1024 * 1024)
+        """
+    )
+    result = pytester.runpytest("--memray")
+    nodeid = f"test_it.py::{name}"
+    result.stdout.fnmatch_lines(
+        [
+            "=*= memory, heaviest tests first =*=",
+            f"4.0 MiB  {nodeid}",
+            f"   80% of 5.0 MiB  {nodeid}",
+            f"1 test measured, *, highest peak 4.0 MiB in {nodeid}",
+        ]
+    )
+    separators = [line for line in result.stdout.lines if " memory, heaviest tests first " in line]
+    assert [len(line) for line in separators] == [width]
+
+
+@pytest.mark.parametrize("colour", ["yes", "no"])
+def test_colours_are_the_terminals(pytester: pytest.Pytester, colour: str) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.mark.limit_memory("2 MB")
+        def test_over():
+            kept = bytearray(4 * 1024 * 1024)
+        """
+    )
+    result = pytester.runpytest("--memray", f"--color={colour}")
+    assert ("\x1b[" in result.stdout.str()) == (colour == "yes")
+    if colour == "yes":
+        result.stdout.fnmatch_lines(["*\x1b*4.0 MiB*\x1b[[]31m*test_it.py::test_over*"])
+    else:
+        result.stdout.fnmatch_lines(["4.0 MiB  test_it.py::test_over"])

@@ -14,6 +14,7 @@ from typing import ParamSpec, TypeVar
 from memray import FileDestination, FileFormat, Tracker
 
 from memlens.recording.measurement import END_MARK_SIZE, Measurement, read_capture
+from memlens.recording.survivors import without_the_runners
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -54,7 +55,8 @@ class DedicatedCapture:
         self._pid = os.getpid()
         #: Unmapped as the last thing that is measured. See `END_MARK_SIZE`.
         self._end_mark: mmap.mmap | None = None
-        #: The objects that the body made and that outlived it; empty unless asked for.
+        #: The objects that were made during the body and outlived it; see `measurement`.
+        self._survivors: Sequence[object] = ()
         self.survivors: Sequence[object] = ()
 
     def call(self, body: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -120,10 +122,10 @@ class DedicatedCapture:
             # This call itself was made while objects were watched.
             here = inspect.currentframe()
             survivors = tracker.get_surviving_objects()
-            self.survivors = [survivor for survivor in survivors if survivor is not here]
+            self._survivors = [survivor for survivor in survivors if survivor is not here]
 
     def measurement(self) -> Measurement:
-        """Return what the call took.
+        """Return what the call took, and have `survivors` the objects that it left alive, if asked.
 
         Raises:
             CaptureError: there was no tracker, or its file cannot be read or is not complete.
@@ -133,6 +135,9 @@ class DedicatedCapture:
         if self._fault is not None:
             raise CaptureError(f"memray could not start: {self._fault}") from self._fault
         try:
+            if self._survivors:
+                self.survivors = without_the_runners(self._survivors, self._path)
+                self._survivors = ()
             return read_capture(self._path, native=self._native, outermost_file=__file__)
         except Exception as error:  # whatever memray makes of a damaged file
             raise CaptureError(f"memray's capture cannot be read: {error}") from error
