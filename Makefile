@@ -46,6 +46,10 @@ test-trixie: .venv/installed-dev ## Test limit_leaked_objects on CPython 3.13.5 
 test-compat: .venv/installed-dev ## Compare with pytest-memray on urllib3's tests (downloads, 2 minutes)
 	@$(BIN)/python tests/compat/urllib3_suite.py
 
+.PHONY: bench
+bench: .venv/installed ## Compare what memlens costs with pytest-memray (downloads; SCENARIOS='light xdist')
+	@$(BIN)/python benchmarks/run.py $(SCENARIOS)
+
 .PHONY: test-extension
 test-extension: node_modules/.installed ## Run the extension's unit tests
 	npm test
