@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from memlens import __version__
@@ -19,6 +20,10 @@ _FINE, _FOUND, _FAILED = 0, 1, 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command with these arguments (None: the process's) and return its exit status."""
     arguments = _parser().parse_args(argv)
+    with suppress(ImportError):  # Windows, where nothing is measured and nothing left over
+        from memlens.recovery import recover_leftovers
+
+        recover_leftovers()
     try:
         return _check(arguments.results or _nearest_results(Path.cwd()))
     except ResultsError as error:

@@ -1,87 +1,69 @@
-"""Measuring tests: which, with what capture, and what their limits say of it.
+"""Measuring tests: which, in what capture, when captures are read, what the limits say.
 
-Lives in the process that runs the tests. What it finds travels inside pytest's test report.
+Lives in the process that runs the tests. What it finds travels inside pytest's test reports.
 """
 
 from __future__ import annotations
 
-import doctest
 import functools
 import inspect
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic  # so, since tests replace time.monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest.doctest import DoctestItem
-from _pytest.mark.structures import get_unpacked_marks
 from _pytest.outcomes import Failed  # public as pytest.fail.Exception, which mypy cannot follow
-from _pytest.unittest import TestCaseFunction
 
 from memlens import settings as options
-from memlens.markers import (
-    DESCRIPTIONS,
-    Limit,
-    LimitLeakedObjects,
-    LimitLeaks,
-    LimitMemory,
-    MarkerError,
-    parse_marker,
-)
+from memlens.limits import has_limit, limits_of, needs_own_capture, warmups
+from memlens.markers import LimitLeakedObjects, LimitLeaks, LimitMemory
 from memlens.settings import Settings
 
 if TYPE_CHECKING:
+    from memlens.attempts import Attempt, Phase
+    from memlens.capture_folder import CaptureFolder
+    from memlens.markers import Limit
     from memlens.places import Places
-    from memlens.recording import DedicatedCapture, Measurement
-    from memlens.recording.folder import CaptureFolder
+    from memlens.recording import Capture, Measurement
+    from memlens.recording.guard import Guard
+    from memlens.recovery import Journal
     from memlens.store.records import TestRecord
-    from memlens.verdicts import Judgement
 
-#: How many stacks at the peak are kept, and the least share of the peak that is worth keeping.
-_KEPT_PEAK_STACKS = 5
-_KEPT_PEAK_SHARE = 0.01
-#: How many leaking stacks are kept.
-_KEPT_LEAK_STACKS = 100
-#: CPython tells which objects outlive a test from this version on.
-_KNOWS_SURVIVORS = (3, 13, 3)
-#: What our properties of a test are called in JUnit XML.
-_PROPERTY = "memlens_"
+#: The shared capture is read at the end of the first test, and then at the first end of a test at
+#: which the results of another have been waiting for this long, in seconds, or the file has got
+#: this large, in bytes. The first is what people in an editor wait; what the second bounds is
+#: disk, and the time and memory of the reading.
+LONGEST_WAIT = 1.5
+LARGEST_CAPTURE = 2 * 1024 * 1024
+
+
+_TOO_LARGE = "it made so many allocations that recording them was given up"
+_CUT_SHORT = "memray stopped before the test ended; is the disk full?"
 
 
 class LimitExceeded(Failed):
     """A test did what it should, but not within its limits."""
 
-    def __init__(self, message: str) -> None:
-        """*message* is all that people get to see: there is no line of code to point at."""
+    def __init__(self, message: str, line: int) -> None:
+        """*message* is all that people get to see. *line* names the test in its file."""
         super().__init__(message, pytrace=False)
+        self.line = line
 
 
 @dataclass
 class _Plan:
-    """How one test is measured, and what came of it."""
+    """How one test is measured."""
 
     limits: tuple[Limit, ...]
-    #: None until the body runs.
-    capture: DedicatedCapture | None = None
-    #: Where the capture is kept for the user; None where it is not.
-    kept: Path | None = None
-    body_raised: bool = False
-    #: None until the body has run, and if it could not be measured.
-    record: TestRecord | None = None
-
-    @property
-    def warmups(self) -> int:
-        """How often the body runs unmeasured first."""
-        return max(
-            (limit.warmups for limit in self.limits if isinstance(limit, LimitLeaks)), default=0
-        )
-
-    def has(self, kind: type[Limit]) -> bool:
-        """Return whether there is a limit of this kind."""
-        return any(isinstance(limit, kind) for limit in self.limits)
+    #: None until its first phase begins.
+    attempt: Attempt | None = None
+    #: The body was called, measured.
+    was_called: bool = False
 
 
 @dataclass
@@ -94,12 +76,30 @@ class Measurer:
     bin_prefix: str
     #: The peaks of last passing runs, in bytes, by path and name; None where nobody asked.
     last_peaks: Mapping[tuple[str, str], int] | None = None
+    #: The process is a worker of pytest-xdist's.
+    is_worker: bool = False
     #: What went wrong in measuring, in plain words. Never a test's failure.
     faults: list[str] = field(default_factory=list)
     #: The tests that were not measured, by the reason.
     _lost: dict[str, list[str]] = field(default_factory=dict)
     #: Holds the captures; None until the first.
     _folder: CaptureFolder | None = None
+    #: Called with the folder of the captures when it is made.
+    describe: Callable[[Path], None] = lambda _: None
+    #: The capture that tests share; None where there is none now.
+    _shared: Capture | None = None
+    #: What is known of its tests, for the case that this process dies.
+    _journal: Journal | None = None
+    #: When the first result began to wait for it to be read, on the monotonic clock.
+    _waiting_since: float | None = None
+    _has_read: bool = False
+    #: The tests that are recorded in a capture that has not been read, or that are being run.
+    _open: list[Attempt] = field(default_factory=list)
+    #: The complete ones that nobody has asked for yet.
+    _finished: list[Attempt] = field(default_factory=list)
+    _captures: int = 0
+    #: None until the first capture.
+    _guard: Guard | None = None
 
     #: Where a test keeps its plan.
     _PLAN = pytest.StashKey[_Plan]()
@@ -110,18 +110,81 @@ class Measurer:
         Raises:
             MarkerError: a marker cannot work as written, or not on this test.
         """
-        limits = _limits(item, self.settings)
-        if not options.MEMRAY_RUNS_HERE:
-            return
-        if limits or self.settings.measures_unmarked:
+        limits = limits_of(item, self.settings.default_limit)
+        earlier = item.stash.get(self._PLAN, None)
+        if earlier is not None and earlier.attempt is not None:
+            earlier.attempt.is_superseded = True
+        if options.MEMRAY_RUNS_HERE and (limits or self.settings.measures_unmarked):
             item.stash[self._PLAN] = _Plan(limits)
 
-    @functools.cached_property
-    def _places(self) -> Places:
-        # Only now: a run in which nothing is measured never imports the store, and so SQLite.
-        from memlens.places import Places
+    def is_awaited(self, item: pytest.Item) -> bool:
+        """Return whether a result of the test is there, or will be."""
+        plan = item.stash.get(self._PLAN, None)
+        return plan is not None and plan.was_called
 
-        return Places(self.rootdir)
+    @property
+    def folder(self) -> Path | None:
+        """Where captures are that have not been read, if there may be any."""
+        return self._folder.path if self._folder is not None and self._open else None
+
+    def note_outcome(self, nodeid: str, outcome: str, duration: float) -> None:
+        """Note how a test went, *duration* in seconds, whose result is not complete yet."""
+        if self._journal is not None:
+            self._journal.outcome(nodeid, outcome, duration)
+
+    def has_measured(self, item: pytest.Item) -> bool:
+        """Return whether the test is, or was, being measured."""
+        plan = item.stash.get(self._PLAN, None)
+        return plan is not None and plan.attempt is not None
+
+    def finished(self) -> list[TestRecord]:
+        """Return the results that have become complete since the last call, without outcomes."""
+        finished, self._finished = self._finished, []
+        return [attempt.record() for attempt in finished if not attempt.is_superseded]
+
+    def close(self) -> None:
+        """Read what has not been read, and delete the captures."""
+        for attempt in self._open:
+            attempt.is_over = True
+        self._read_shared()
+        self._sort_out()
+        if self._guard is not None:
+            self._guard.close()
+        if self._folder is not None:
+            self._folder.close()
+
+    # ---- phases
+
+    @contextmanager
+    def phase(self, item: pytest.Item, phase: Phase) -> Iterator[None]:
+        """Measure the set-up or the teardown of a test, if it is cheap to do so."""
+        plan = item.stash.get(self._PLAN, None)
+        if plan is None:
+            yield
+            return
+        # For a test that is measured by itself another tracker would cost as much again.
+        own = self._needs_own_capture(plan)
+        may_start = self.settings.measures_unmarked and not own
+        if phase == "teardown":
+            # memray would take a fixture's profiler away.
+            may_start &= sys.getprofile() is None and threading.getprofile() is None
+        capture = self._shared_capture() if may_start or self._is_sharing() else None
+        if capture is None:
+            yield
+        else:
+            window = capture.begin(anew=phase == "setup")
+            try:
+                yield
+            finally:
+                capture.end(window)
+                self._note(item, plan, phase, capture, window)
+        if phase == "teardown" and plan.attempt is not None:
+            plan.attempt.is_over = True
+            if not plan.attempt.spots:
+                self._sort_out()
+            elif self._journal is not None:
+                self._journal.attempt(plan.attempt)
+            self._read_if_time()
 
     @contextmanager
     def measuring(self, item: pytest.Item, attribute: str = "obj") -> Iterator[None]:
@@ -134,38 +197,21 @@ class Measurer:
         if plan is None:
             yield
             return
-        plan.record = None  # a plugin that reruns tests may run this one again without set-up
         body = getattr(item, attribute)
+        if plan.attempt is not None:
+            plan.attempt.start_again()  # a plugin may call a body again without set-up
         setattr(item, attribute, self._measured(item, plan, body))
         try:
             yield
         finally:
             setattr(item, attribute, body)
-            if plan.capture is not None:
-                self._conclude(item, plan, body)
-        self._raise_if_exceeded(plan.record)
-
-    def _raise_if_exceeded(self, record: TestRecord | None) -> None:
-        if record is not None and any(check.verdict == "exceeded" for check in record.checks):
+            self._conclude(item, plan)
+        if plan.attempt is not None and plan.attempt.is_exceeded:
             from memlens.reports.failures import Detail, failure_text
 
-            raise LimitExceeded(failure_text(record, Detail.from_settings(self.settings)))
-
-    def record(self, item: pytest.Item) -> TestRecord | None:
-        """Return what was measured of *item*, without outcome; None if nothing was."""
-        plan = item.stash.get(self._PLAN, None)
-        if plan is None or plan.record is None:
-            return None
-        peaks = [stack for stack in plan.record.stacks if stack.kind == "peak"]
-        worth_keeping = sum(phase.peak_bytes for phase in plan.record.phases) * _KEPT_PEAK_SHARE
-        kept = [stack for stack in peaks[:_KEPT_PEAK_STACKS] if stack.bytes >= worth_keeping]
-        leaks = [stack for stack in plan.record.stacks if stack.kind == "leak"]
-        return replace(plan.record, stacks=(*kept, *leaks[:_KEPT_LEAK_STACKS]))
-
-    def close(self) -> None:
-        """Delete the captures."""
-        if self._folder is not None:
-            self._folder.close()
+            detail = Detail.from_settings(self.settings)
+            record = plan.attempt.record(whole=True)
+            raise LimitExceeded(failure_text(record, detail), record.line)
 
     def _measured(
         self, item: pytest.Item, plan: _Plan, body: Callable[..., Any]
@@ -184,7 +230,7 @@ class Measurer:
 
         @functools.wraps(body)
         def measured(*args: Any, **kwargs: Any) -> Any:
-            for _ in range(plan.warmups):
+            for _ in range(warmups(plan.limits)):
                 body(*args, **kwargs)
             with self._capturing(item, plan) as capture:
                 if capture is None:
@@ -194,72 +240,263 @@ class Measurer:
         return measured
 
     @contextmanager
-    def _capturing(self, item: pytest.Item, plan: _Plan) -> Iterator[DedicatedCapture | None]:
-        plan.capture = self._new_capture(item, plan)
-        plan.body_raised = True
-        yield plan.capture
-        plan.body_raised = False
-
-    def _new_capture(self, item: pytest.Item, plan: _Plan) -> DedicatedCapture | None:
-        settings = self.settings
-        leaks = plan.has(LimitLeaks)
+    def _capturing(self, item: pytest.Item, plan: _Plan) -> Iterator[Capture | None]:
+        attempt = self._attempt(item, plan)
+        if attempt is None:
+            yield None
+            return
+        own = self._needs_own_capture(plan)
+        capture = self._own_capture(attempt) if own else self._shared_capture()
+        if capture is None:
+            attempt.spots.pop("call", None)
+            yield None
+            return
+        plan.was_called = True
+        attempt.body_raised = True
         try:
-            # Only now: a run in which nothing is measured never imports memray.
-            from memlens.recording import DedicatedCapture
+            yield capture
+            attempt.body_raised = False
+        finally:
+            if own:
+                capture.stop()
+            self._note(item, plan, "call", capture, capture.called)
 
-            path = self._capture_path(item, plan)
-        except (ImportError, OSError) as error:
-            self._fault(f"tests were not measured: {error}")
+    def _note(
+        self, item: pytest.Item, plan: _Plan, phase: Phase, capture: Capture, window: int | None
+    ) -> None:
+        attempt = self._attempt(item, plan)
+        if attempt is not None:
+            from memlens.attempts import Spot
+
+            attempt.spots[phase] = Spot(capture, window)
+
+    def _attempt(self, item: pytest.Item, plan: _Plan) -> Attempt | None:
+        try:
+            return self._new_attempt(item, plan)
+        except Exception as error:  # noqa: BLE001 - a fault of ours is no failure of the test's
+            self._lose(item.nodeid, _our_fault(error))
             return None
-        return DedicatedCapture(
-            path,
-            native=leaks or settings.native,
-            python_allocators=leaks or settings.trace_python_allocators,
-            objects=plan.has(LimitLeakedObjects),
-            keep=plan.kept is not None,
+
+    def _new_attempt(self, item: pytest.Item, plan: _Plan) -> Attempt:
+        if plan.attempt is None:
+            # Only now: a run in which nothing is measured never imports the store, and so SQLite.
+            from memlens.attempts import Attempt
+
+            plan.attempt = Attempt(
+                item.nodeid, self._places.path(item.path), _line(item), plan.limits
+            )
+            self._open.append(plan.attempt)
+        return plan.attempt
+
+    @functools.cached_property
+    def _places(self) -> Places:
+        from memlens.places import Places
+
+        return Places(self.rootdir)
+
+    # ---- captures
+
+    def _needs_own_capture(self, plan: _Plan) -> bool:
+        return (
+            self.settings.trace_python_allocators
+            or self.settings.bin_path is not None
+            or needs_own_capture(plan.limits)
         )
 
-    def _capture_path(self, item: pytest.Item, plan: _Plan) -> Path:
+    def _is_sharing(self) -> bool:
+        return self._shared is not None and self._shared.is_running
+
+    def _shared_capture(self) -> Capture | None:
+        """Return the capture that tests share, which is running; None if there can be none."""
+        if not self._is_sharing():
+            self._read_shared()  # it may have been given up
+            self._shared = self._start(native=self.settings.native)
+            if self._shared is not None:
+                from memlens.recovery import Journal
+
+                self._journal = Journal(self._shared.path)
+        return self._shared
+
+    def _own_capture(self, attempt: Attempt) -> Capture | None:
+        """Return a capture for one body; None if there can be none."""
+        self._read_shared()
+        leaks = has_limit(attempt.limits, LimitLeaks)
         if self.settings.bin_path is not None:
             from memlens.captures import capture_path
 
-            self.settings.bin_path.mkdir(parents=True, exist_ok=True)
-            plan.kept = capture_path(self.settings.bin_path, self.bin_prefix, item.nodeid)
-            return plan.kept
+            attempt.kept = capture_path(self.settings.bin_path, self.bin_prefix, attempt.nodeid)
+        return self._start(
+            attempt.kept,
+            native=leaks or self.settings.native,
+            native_peaks=self.settings.native,
+            python_allocators=leaks or self.settings.trace_python_allocators,
+            objects=has_limit(attempt.limits, LimitLeakedObjects),
+            tests=[attempt.nodeid],
+        )
+
+    def _start(
+        self, kept: Path | None = None, *, tests: Sequence[str] = (), **options: bool
+    ) -> Capture | None:
+        try:
+            # Only now: a run in which nothing is measured never imports memray.
+            from memlens.recording import Capture, CaptureError
+            from memlens.recording.guard import Guard
+        except ImportError as error:
+            self._fault(f"tests were not measured: {error}")
+            return None
+        try:
+            if kept is not None:
+                kept.parent.mkdir(parents=True, exist_ok=True)
+            self._captures += 1
+            path = kept or self._capture_folder().path_of(f"{self._captures}.bin")
+            capture = Capture(path, keep=kept is not None, **options)
+            if self._guard is None:
+                self._guard = Guard()
+            # What records Python's own allocations or objects would record the guard's too.
+            is_quiet = options.get("python_allocators") or options.get("objects")
+            self._guard.watch(None if is_quiet else capture)
+            capture.start()
+        except OSError as error:
+            self._fault(f"tests were not measured: {error}")
+            return None
+        except CaptureError as error:
+            for nodeid in tests:
+                self._lose(nodeid, str(error))
+            if not tests:
+                self._fault(f"tests were not measured: {error}")
+            return None
+        return capture
+
+    def _capture_folder(self) -> CaptureFolder:
         if self._folder is None:
-            from memlens.recording.folder import CaptureFolder
+            from memlens.capture_folder import CaptureFolder
 
-            self._folder = CaptureFolder()
-        return self._folder.path_of("capture.bin")
+            self._folder = CaptureFolder(self.describe)
+        return self._folder
 
-    def _conclude(self, item: pytest.Item, plan: _Plan, body: Callable[..., Any]) -> None:
-        """Read the capture and judge the limits."""
+    # ---- reading
+
+    def _conclude(self, item: pytest.Item, plan: _Plan) -> None:
+        """Read the capture of a body at once if somebody waits for a verdict."""
+        attempt = plan.attempt
+        spot = attempt.spots.get("call") if attempt is not None else None
+        if attempt is None or spot is None:
+            return
+        if spot.capture is not self._shared:
+            self._read(spot.capture)
+        elif attempt.limits:
+            self._read_shared()
+        elif self._journal is not None and self.is_worker:
+            self._journal.attempt(attempt)  # its controller will know how the test went
+        if "call" in attempt.phases:
+            from memlens.reports.junit import set_properties
+
+            set_properties(item, attempt.record())
+
+    def _read_if_time(self) -> None:
+        """At the end of a test, read the shared capture if it is time."""
+        capture = self._shared
+        if capture is None:
+            return
+        now = monotonic()
+        if self._waiting_since is None:
+            # Who waits for a run sees at once that it works.
+            self._waiting_since = now if self._has_read else now - LONGEST_WAIT
+        if (
+            now - self._waiting_since >= LONGEST_WAIT
+            or capture.is_full
+            or capture.size >= LARGEST_CAPTURE
+        ):
+            self._read_shared()
+
+    def _read_shared(self) -> None:
+        capture, self._shared = self._shared, None
+        self._waiting_since = None
+        if capture is not None:
+            self._has_read = True
+            capture.stop()
+            self._read(capture)
+        if self._journal is not None:
+            self._journal.delete()
+            self._journal = None
+
+    def _read(self, capture: Capture) -> None:
+        """Read a capture that has been stopped.
+
+        A filter_fn that raises fails its test, with its own traceback.
+        """
         from memlens.recording import CaptureError
+
+        recorded = [
+            (attempt, phase, spot.window)
+            for attempt in self._open
+            for phase, spot in attempt.spots.items()
+            if spot.capture is capture
+        ]
+        raised: BaseException | None = None
+        try:
+            with capture.reading() as measurements:
+                for attempt, phase, window in recorded:
+                    del attempt.spots[phase]
+                    if attempt.is_superseded:
+                        continue
+                    measurement = measurements.get(window) if window is not None else None
+                    if measurement is None:
+                        if phase == "call":
+                            reason = _TOO_LARGE if capture.is_too_large else _CUT_SHORT
+                            self._lose(attempt.nodeid, reason)
+                        continue
+                    try:
+                        self._take(attempt, phase, measurement, capture.survivors)
+                    except BaseException as error:  # noqa: BLE001 - the others' results stand
+                        raised = error
+        except CaptureError as error:
+            for attempt, phase, _ in recorded:
+                attempt.spots.pop(phase, None)
+                if phase == "call":
+                    self._lose(attempt.nodeid, str(error))
+        self._sort_out()
+        if raised is not None:
+            raise raised
+
+    def _sort_out(self) -> None:
+        """Move the tests of which nothing more is to come out of the way."""
+        self._finished += (attempt for attempt in self._open if attempt.is_complete)
+        self._open = [a for a in self._open if a.spots or not a.is_over]
+
+    def _take(
+        self, attempt: Attempt, phase: Phase, measurement: Measurement, survivors: Sequence[object]
+    ) -> None:
+        if phase != "call":
+            attempt.read(phase, measurement)
+            return
         from memlens.verdicts import Evidence, judge
 
-        capture, plan.capture = plan.capture, None
-        assert capture is not None
-        try:
-            measurement = capture.measurement()
-        except CaptureError as error:
-            self._lose(item.nodeid, str(error))
-            return
-        if plan.kept is not None:
-            self._describe(plan.kept, item.nodeid, measurement.peak)
+        if attempt.kept is not None:
+            self._describe(attempt.kept, attempt.nodeid, measurement.peak)
         evidence = Evidence(
             peak_stacks=measurement.peak_stacks,
             alive_stacks=measurement.alive_stacks,
-            body_raised=plan.body_raised,
-            survivors=capture.survivors,
+            body_raised=attempt.body_raised,
+            survivors=survivors,
         )
-        # A filter_fn that raises fails its test, with its own traceback.
-        judgements = [judge(limit, evidence) for limit in plan.limits]
+        judgements = [judge(limit, evidence) for limit in attempt.limits]
         try:
-            plan.record = self._record(item, plan, body, measurement, judgements)
-            _set_properties(item, plan.record)
+            attempt.read(phase, measurement)
+            attempt.judge(judgements, measurement, self._places)
+            self._compare_with_last(attempt, measurement.peak)
         except Exception as error:  # noqa: BLE001 - a fault of ours is no failure of the test's
-            plan.record = None
-            self._lose(item.nodeid, f"this is a fault of memlens: {type(error).__name__}: {error}")
+            attempt.start_again()
+            self._lose(attempt.nodeid, _our_fault(error))
+
+    def _compare_with_last(self, attempt: Attempt, peak: int) -> None:
+        name = attempt.nodeid.partition("::")[2]
+        last = (self.last_peaks or {}).get((attempt.path, name))
+        if last is not None and has_limit(attempt.limits, LimitMemory):
+            from memlens.verdicts import judge_increase
+
+            increase = judge_increase(peak, last, self.settings.increase_tolerance)
+            attempt.checks = (*attempt.checks, increase.check)
 
     def _describe(self, capture: Path, nodeid: str, peak: int) -> None:
         from memlens.captures import write_metadata
@@ -269,55 +506,11 @@ class Measurer:
         except OSError as error:
             self._fault(f"captures have no metadata: {error}")
 
-    def _record(
-        self,
-        item: pytest.Item,
-        plan: _Plan,
-        body: Callable[..., Any],
-        measurement: Measurement,
-        judgements: Sequence[Judgement],
-    ) -> TestRecord:
-        from memlens.stacks import merged
-        from memlens.store.records import PhaseRecord, TestRecord
-        from memlens.verdicts import judge_increase
-
-        record = TestRecord(
-            nodeid=item.nodeid,
-            path=self._places.path(item.path),
-            line=_line(item, body),
-            outcome="",
-            duration=0.0,
-            worker=None,
-            phases=(
-                PhaseRecord(
-                    "call",
-                    peak_bytes=measurement.peak,
-                    allocated_bytes=measurement.allocated,
-                    allocations=measurement.allocations,
-                    alive_bytes=measurement.alive,
-                    histogram=measurement.histogram,
-                ),
-            ),
-            checks=tuple(judgement.check for judgement in judgements),
-            stacks=(
-                *(self._places.stack("peak", stack) for stack in merged(measurement.peak_stacks)),
-                *(
-                    self._places.stack("leak", stack)
-                    for judgement in judgements
-                    if judgement.check.marker == LimitLeaks.marker
-                    for stack in judgement.stacks
-                ),
-            ),
-        )
-        last = (self.last_peaks or {}).get((record.path, record.name))
-        if last is None or not plan.has(LimitMemory):
-            return record
-        increase = judge_increase(measurement.peak, last, self.settings.increase_tolerance)
-        return replace(record, checks=(*record.checks, increase.check))
-
     def _lose(self, nodeid: str, reason: str) -> None:
         """Note that a test was not measured: one line for each reason, however many tests."""
         lost = self._lost.setdefault(reason, [])
+        if nodeid in lost:
+            return
         if lost:
             self.faults.remove(_loss(lost, reason))
         lost.append(nodeid)
@@ -328,84 +521,19 @@ class Measurer:
             self.faults.append(message)
 
 
-def _limits(item: pytest.Item, settings: Settings) -> tuple[Limit, ...]:
-    """Return what the test's markers demand; of several of a kind the nearest counts."""
-    limits: list[Limit] = []
-    for name in DESCRIPTIONS:
-        marker = _closest_marker(item, name)
-        if marker is not None:
-            limit = parse_marker(name, marker.args, marker.kwargs)
-            _refuse_where_it_cannot_work(item, limit)
-            limits.append(limit)
-        elif name == LimitMemory.marker and settings.default_limit is not None:
-            limits.append(LimitMemory(settings.default_limit))
-    return tuple(limits)
+def _our_fault(error: Exception) -> str:
+    return f"this is a fault of memlens: {type(error).__name__}: {error}"
 
 
-def _closest_marker(item: pytest.Item, name: str) -> pytest.Mark | None:
-    if isinstance(item, DoctestItem):
-        # pytest looks for a doctest's markers on its module only.
-        for owner in _owners(item.dtest):
-            for marker in get_unpacked_marks(owner):
-                if marker.name == name:
-                    return marker
-    return item.get_closest_marker(name)
+def _line(item: pytest.Item) -> int:
+    from memlens.places import line_of_test
 
-
-def _owners(test: doctest.DocTest) -> list[object]:
-    """Return the function or class whose doctest this is, and the classes around it outwards."""
-    names = test.name.removeprefix(f"{test.globs.get('__name__')}.").split(".")
-    owners: list[object] = []
-    known: Mapping[str, object] = test.globs
-    for name in names:
-        if name not in known:  # the module's own doctest, or a text file's
-            break
-        owners.insert(0, known[name])
-        known = getattr(owners[0], "__dict__", {})
-    return owners
-
-
-def _refuse_where_it_cannot_work(item: pytest.Item, limit: Limit) -> None:
-    if isinstance(limit, LimitLeakedObjects) and sys.version_info < _KNOWS_SURVIVORS:
-        needed, present = (".".join(map(str, v)) for v in (_KNOWS_SURVIVORS, sys.version_info[:3]))
-        raise MarkerError(
-            f"limit_leaked_objects needs CPython {needed} or newer; this is {present}"
-        )
-    if isinstance(limit, LimitLeaks) and limit.warmups:
-        function = inspect.unwrap(getattr(item, "obj", None))  # type: ignore[arg-type]
-        if isinstance(item, TestCaseFunction) or inspect.iscoroutinefunction(function):
-            raise MarkerError(
-                "limit_leaks: warmups would run this test several times in one set-up, which"
-                " coroutine and unittest tests do not expect: leave it out"
-            )
+    if isinstance(item, pytest.Function):
+        return line_of_test(item.path, item.obj, item.originalname, item.cls)
+    return (item.reportinfo()[1] or 0) + 1  # a doctest: where its example begins
 
 
 def _loss(tests: Sequence[str], reason: str) -> str:
     if len(tests) == 1:
         return f"{tests[0]} was not measured: {reason}"
     return f"{tests[0]} and {len(tests) - 1} more were not measured: {reason}"
-
-
-def _line(item: pytest.Item, body: Callable[..., Any]) -> int:
-    from memlens.places import line_of_test
-
-    if isinstance(item, pytest.Function):
-        return line_of_test(item.path, body, item.originalname, item.cls)
-    return (item.reportinfo()[1] or 0) + 1  # a doctest: where its example begins
-
-
-def _set_properties(item: pytest.Item, record: TestRecord) -> None:
-    """Give the test its properties for JUnit XML, in place of those of an earlier attempt."""
-    properties: list[tuple[str, object]] = []
-    for phase in record.phases:
-        properties += [("peak_bytes", phase.peak_bytes), ("allocated_bytes", phase.allocated_bytes)]
-    for check in record.checks:
-        properties += [
-            (f"{check.marker}_limit_bytes", check.limit_bytes),
-            (f"{check.marker}_measured_bytes", check.measured_bytes),
-            (f"{check.marker}_verdict", check.verdict),
-        ]
-    item.user_properties[:] = [
-        *(known for known in item.user_properties if not known[0].startswith(_PROPERTY)),
-        *((f"{_PROPERTY}{name}", value) for name, value in properties),
-    ]

@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 from memlens.stacks import Frame, MeasuredStack
 from memlens.store.records import FrameKind, FrameRecord, StackKind, StackRecord
 
+_DEFINITION = re.compile(r"\s*(?:async\s+)?def\s+(\w+)")
 _INSTALLED = frozenset(("site-packages", "dist-packages"))
 
 
@@ -25,6 +26,7 @@ class Places:
         prefix = os.path.realpath(sys.prefix)
         self._environment = prefix if _is_inside(prefix, self._root) else None
         self._known: dict[str, tuple[str, FrameKind]] = {}
+        self._frames: dict[Frame, FrameRecord] = {}
 
     def path(self, filename: str | Path) -> str:
         """Return *filename* with "/", relative to the root when inside it, absolute otherwise."""
@@ -36,6 +38,12 @@ class Places:
         return StackRecord(kind, stack.size, stack.allocations, frames)
 
     def _frame(self, frame: Frame) -> FrameRecord:
+        known = self._frames.get(frame)
+        if known is None:
+            known = self._frames[frame] = self._new_frame(frame)
+        return known
+
+    def _new_frame(self, frame: Frame) -> FrameRecord:
         if frame.native:
             return FrameRecord(frame.function, frame.filename, frame.line, "native")
         path, kind = self._look(frame.filename)
@@ -78,27 +86,37 @@ def line_of_test(path: Path, function: object, name: str, owner: type | None) ->
 
 
 def _definition_line(filename: str, first: int, name: str) -> int:
-    definition = re.compile(rf"\s*(async\s+)?def\s+{re.escape(name)}\b")
-    for offset, line in enumerate(_lines(filename)[first - 1 :]):
-        if definition.match(line):
-            return first + offset
-        if re.match(r"\s*(async\s+)?def\s", line):
-            break  # another function: this one's name was given to it later
+    lines = _lines(filename)
+    for number in range(first, len(lines) + 1):
+        definition = _DEFINITION.match(lines[number - 1])
+        if definition is not None:
+            # If it is another function's, this one's name was given to it later.
+            return number if definition[1] == name else first
     return first
 
 
 @lru_cache(maxsize=64)
 def _class_line(path: Path, owner: type) -> int:
     try:
-        if _is_file(inspect.getsourcefile(owner) or "", path):
-            return max(inspect.getsourcelines(owner)[1], 1)
+        if not _is_file(inspect.getsourcefile(owner) or "", path):
+            return 1
+        definition = re.compile(rf"\s*class\s+{re.escape(owner.__name__)}\b")
+        lines = [
+            number for number, line in enumerate(_lines(str(path)), 1) if definition.match(line)
+        ]
+        # inspect parses the whole file.
+        return lines[0] if len(lines) == 1 else max(inspect.getsourcelines(owner)[1], 1)
     except (OSError, TypeError):  # made at run time, or edited since
-        pass
-    return 1
+        return 1
 
 
 def _is_file(filename: str, path: Path) -> bool:
-    return os.path.realpath(filename) == os.path.realpath(path)
+    return _real(filename) == _real(str(path))
+
+
+@lru_cache(maxsize=1024)
+def _real(filename: str) -> str:
+    return os.path.realpath(filename)
 
 
 @lru_cache(maxsize=64)

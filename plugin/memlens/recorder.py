@@ -1,44 +1,50 @@
 """Keeping results: from pytest's reports to the database, one commit a test.
 
-Lives in the one process that writes: under pytest-xdist that is the controller, which gets each
-measurement inside its test's report.
+Lives in the one process that writes: under pytest-xdist that is the controller, which gets
+measurements inside test reports. Imports the store, and so SQLite, only to write something.
 """
 
 from __future__ import annotations
 
-import os
+import functools
 import platform
 import sys
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from importlib import metadata
+from os import getpid  # so, since tests replace os.getpid
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from memlens.revision import RevisionQuestion
-from memlens.store import ResultsError, ResultsWriter, RunRecord, TestRecord, database_path
-from memlens.store.writing import utc_now
+if TYPE_CHECKING:
+    from memlens.revision import RevisionQuestion
+    from memlens.store import ResultsError, ResultsWriter, RunRecord, TestRecord
 
 
 @dataclass
-class _Pending:
-    """A test whose phases are still being reported."""
+class _Outcome:
+    """How a test went, as far as it has been reported."""
 
-    record: TestRecord | None = None
     outcome: str = "passed"
     #: Seconds.
     duration: float = 0.0
     #: The test will run again (pytest-rerunfailures): this attempt does not stand.
     again: bool = False
+    #: Its call was reported (flaky keeps quiet about those it repeats), or the end of its worker.
+    was_run: bool = False
+    #: Nothing more will be reported.
+    is_final: bool = False
+    #: What was measured, if that is known before the outcome.
+    record: TestRecord | None = None
 
 
 @dataclass
 class Recorder:
-    """Writes the results of one run."""
+    """Joins outcomes and measurements, and writes the results of one run."""
 
     rootdir: Path
     command_line: Sequence[str]
@@ -48,55 +54,91 @@ class Recorder:
     tests: list[TestRecord] = field(default_factory=list)
     #: What went wrong in writing, in plain words.
     faults: list[str] = field(default_factory=list)
-    _pending: dict[tuple[str, str | None], _Pending] = field(default_factory=dict)
+    #: Of tests that are being run or whose measurement is awaited, by node id and worker.
+    _outcomes: dict[tuple[str, str | None], _Outcome] = field(default_factory=dict)
     #: None until the first measured test, and after writing failed.
     _writer: ResultsWriter | None = None
     _revision: RevisionQuestion | None = None
     #: SQLite's connections do not survive a fork.
-    _pid: int = field(default_factory=os.getpid)
+    _pid: int = field(default_factory=getpid)
 
     @property
-    def path(self) -> Path:
-        """Return where the results go."""
-        return database_path(self.rootdir)
+    def has_results(self) -> bool:
+        """Whether anything was measured."""
+        return bool(self.tests)
 
-    def take(self, report: pytest.TestReport, measured: Mapping[str, Any] | None) -> None:
-        """Take one phase's report; the test is written when its teardown is reported.
+    def take(self, report: pytest.TestReport, *, awaited: bool) -> tuple[str, float] | None:
+        """Take one phase's report. *awaited* says at a test's end that `add` will follow.
 
-        *measured* is what `TestRecord.to_dict` made of the phase's measurement, if it has one.
+        Return outcome and seconds if nothing but that is awaited now.
         """
-        if os.getpid() != self._pid:
-            return  # a test forked and came back in the child too: it must not write
-        worker = _worker(report)
-        key = (report.nodeid, worker)
+        key = (report.nodeid, worker_of(report))
         if report.when == "setup":
             # A rerun starts afresh: the last attempt stands.
-            self._pending[key] = _Pending()
-        pending = self._pending.setdefault(key, _Pending())
+            self._outcomes[key] = _Outcome()
+        outcome = self._outcomes.setdefault(key, _Outcome())
         if _is_subtest(report):
             # Its time is in its test's. Its failure is too in pytest 9, but not in pytest-subtests.
             if report.failed:
-                pending.outcome = "failed"
-            return
-        pending.duration += report.duration
-        pending.outcome = _outcome(pending.outcome, report)
-        pending.again |= report.outcome == "rerun"  # type: ignore[comparison-overlap]
-        if measured is not None:
-            pending.record = TestRecord.from_dict(measured)
+                outcome.outcome = "failed"
+            return None
+        outcome.duration += report.duration
+        outcome.outcome = _outcome(outcome.outcome, report)
+        outcome.was_run |= report.when not in ("setup", "teardown")
+        outcome.again |= report.outcome == "rerun"  # type: ignore[comparison-overlap]
         # A worker that crashed reports no phase, and nothing after it.
-        if report.when not in ("setup", "call"):
-            self._write(self._pending.pop(key), worker)
+        outcome.is_final = report.when not in ("setup", "call")
+        if report.when == "teardown" and (outcome.again or not outcome.was_run or not awaited):
+            del self._outcomes[key]  # an attempt that does not stand, or was not measured
+        elif outcome.is_final and outcome.record is not None:
+            self._write(key)
+        elif outcome.is_final:
+            return outcome.outcome, outcome.duration
+        return None
+
+    def add(self, record: TestRecord, worker: str | None) -> None:
+        """Take what was measured of a test, in whatever order with `take`."""
+        key = (record.nodeid, worker)
+        outcome = self._outcomes.get(key)
+        if outcome is None:
+            return  # an attempt that does not stand
+        outcome.record = record
+        if outcome.is_final:
+            self._write(key)
+
+    def _write(self, key: tuple[str, str | None]) -> None:
+        """Write the result of a test, in one commit."""
+        outcome = self._outcomes.pop(key)
+        if outcome.again or outcome.record is None or getpid() != self._pid:
+            return  # a test forked and came back in the child too: it must not write
+        test = replace(
+            outcome.record, outcome=outcome.outcome, duration=outcome.duration, worker=key[1]
+        )
+        self.tests.append(_outline(test))
+        if self.faults:
+            return
+        from memlens.store import ResultsError, ResultsWriter, database_path
+
+        try:
+            if self._writer is None:
+                from memlens.revision import RevisionQuestion
+
+                self._revision = RevisionQuestion(self.rootdir)
+                self._writer = ResultsWriter(database_path(self.rootdir), self.run)
+            self._writer.add_test(test)
+        except ResultsError as error:
+            self._fault(error)
 
     def finish(self, exit_status: int) -> None:
         """Note the run's end and close the file."""
-        if os.getpid() != self._pid:
+        for key, outcome in list(self._outcomes.items()):
+            if outcome.was_run:  # else it was interrupted
+                self._write(key)
+        if getpid() != self._pid or self._writer is None:
             return
-        for (_, worker), pending in self._pending.items():
-            self._write(pending, worker)
-        self._pending.clear()
+        from memlens.store import ResultsError
+
         revision = self._revision.answer() if self._revision is not None else None
-        if self._writer is None:
-            return
         try:
             self._writer.finish(
                 exit_status,
@@ -109,24 +151,12 @@ class Recorder:
             self._fault(error)
         self._writer = None
 
-    def _write(self, pending: _Pending, worker: str | None) -> None:
-        if pending.record is None or pending.again:
-            return
-        test = replace(
-            pending.record, outcome=pending.outcome, duration=pending.duration, worker=worker
-        )
-        self.tests.append(_outline(test))
-        if self.faults:
-            return
-        try:
-            if self._writer is None:
-                self._writer = ResultsWriter(self.path, self._run())
-            self._writer.add_test(test)
-        except ResultsError as error:
-            self._fault(error)
+    @functools.cached_property
+    def run(self) -> RunRecord:
+        """The run, as it begins."""
+        from memlens.store.records import RunRecord
+        from memlens.store.writing import utc_now
 
-    def _run(self) -> RunRecord:
-        self._revision = RevisionQuestion(self.rootdir)
         return RunRecord(
             uuid=str(uuid.uuid4()),
             started=utc_now(),
@@ -148,6 +178,8 @@ class Recorder:
         )
 
     def _fault(self, error: ResultsError) -> None:
+        from memlens.store import ResultsError
+
         self.faults.append(f"results were not kept: {error}")
         if self._writer is not None:
             writer, self._writer = self._writer, None
@@ -155,7 +187,7 @@ class Recorder:
                 writer.close()
 
 
-def _worker(report: pytest.TestReport) -> str | None:
+def worker_of(report: pytest.TestReport) -> str | None:
     """Return the id of the pytest-xdist worker that sent *report*, or crashed."""
     worker: str | None = getattr(report, "worker_id", None)
     if worker is None and hasattr(report, "node"):

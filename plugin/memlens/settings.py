@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -16,8 +15,8 @@ from memlens.sizes import parse_size
 MEMRAY_RUNS_HERE = sys.platform != "win32"
 
 
-@dataclass(frozen=True)
-class Settings:
+# A named tuple: a data class would take pytest three times as long to start with.
+class Settings(NamedTuple):
     """What the user asked for."""
 
     #: Measure every test, not only those with a marker.
@@ -78,6 +77,15 @@ class Settings:
     def measures_unmarked(self) -> bool:
         """Whether tests without a marker are measured."""
         return self.measure_all or self.default_limit is not None
+
+
+def results_name(config: pytest.Config) -> str:
+    """Return the results file as one would name it in the folder that pytest was started in."""
+    from memlens.store.folder import database_path
+
+    path = database_path(config.rootpath)
+    here = config.invocation_params.dir
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 #: Flag, what pytest calls its value, and what it is for. The ini key is the same name.

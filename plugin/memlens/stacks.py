@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 
@@ -60,19 +60,83 @@ class MeasuredStack(NamedTuple):
         return Stack(tuple(StackFrame(f.function, f.filename, f.line) for f in self.frames))
 
 
-def merged(stacks: Iterable[MeasuredStack]) -> tuple[MeasuredStack, ...]:
-    """Return *stacks* with those of the same frames in one, whatever thread; the largest first."""
-    sums: dict[tuple[Frame, ...], MeasuredStack] = {}
-    for stack in stacks:
-        known = sums.get(stack.frames)
-        sums[stack.frames] = (
-            stack
-            if known is None
-            else MeasuredStack(
-                known.size + stack.size,
-                known.allocations + stack.allocations,
+@dataclass(frozen=True)
+class StackSum:
+    """What one call stack of one or several threads held, before anybody looks at its frames."""
+
+    #: Bytes, and the number of allocations that make them up.
+    size: int
+    allocations: int
+    #: Equal for equal stacks.
+    key: Hashable
+    #: Whether the thread that ran the test made the allocations.
+    current_thread: bool
+    #: Reads the frames, which takes longer than all the rest.
+    frames: Callable[[], tuple[Frame, ...]]
+
+
+class Stacks:
+    """What several call stacks held."""
+
+    def __init__(self, sums: Iterable[StackSum]) -> None:
+        """Take what each stack and thread held."""
+        self._sums = tuple(sums)
+
+    @classmethod
+    def of(cls, stacks: Iterable[MeasuredStack]) -> Stacks:
+        """Return *stacks*, whose frames are known."""
+        return cls(
+            StackSum(
+                stack.size,
+                stack.allocations,
                 stack.frames,
-                known.current_thread or stack.current_thread,
+                stack.current_thread,
+                lambda frames=stack.frames: frames,  # type: ignore[misc]
             )
+            for stack in stacks
         )
-    return tuple(sorted(sums.values(), key=lambda stack: stack.size, reverse=True))
+
+    def size(self, *, current_thread_only: bool = False) -> int:
+        """Return the sum of their bytes."""
+        return sum(each.size for each in self._counted(current_thread_only))
+
+    def largest(
+        self, most: int | None = None, *, least: int = 0, current_thread_only: bool = False
+    ) -> tuple[MeasuredStack, ...]:
+        """Return the *most* largest (None: all) of those that held at least *least* bytes.
+
+        A stack that several threads ran counts once. Reads no more frames than are returned.
+        """
+        large = sorted(
+            (each for each in self._merged(current_thread_only) if each.size >= least),
+            key=lambda each: each.size,
+            reverse=True,
+        )
+        return tuple(
+            MeasuredStack(each.size, each.allocations, each.frames(), each.current_thread)
+            for each in large[:most]
+        )
+
+    def largest_size(self, *, below: int, current_thread_only: bool = False) -> int:
+        """Return the bytes of the largest that held less than *below*; 0 if there is none."""
+        sizes = (each.size for each in self._merged(current_thread_only))
+        return max((size for size in sizes if size < below), default=0)
+
+    def _merged(self, current_thread_only: bool) -> Iterable[StackSum]:
+        merged: dict[Hashable, StackSum] = {}
+        for each in self._counted(current_thread_only):
+            known = merged.get(each.key)
+            merged[each.key] = (
+                each
+                if known is None
+                else replace(
+                    known,
+                    size=known.size + each.size,
+                    allocations=known.allocations + each.allocations,
+                    current_thread=known.current_thread or each.current_thread,
+                )
+            )
+        return merged.values()
+
+    def _counted(self, current_thread_only: bool) -> Iterator[StackSum]:
+        return (each for each in self._sums if each.current_thread or not current_thread_only)

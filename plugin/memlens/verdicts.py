@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from memlens.markers import Limit, LimitLeakedObjects, LimitLeaks, LimitMemory
 from memlens.sizes import format_size
-from memlens.stacks import MeasuredStack, merged
+from memlens.stacks import MeasuredStack, Stacks
 from memlens.store.records import CheckRecord, Verdict
 
 #: How many types of leaked objects a message names.
@@ -21,8 +21,8 @@ class Evidence:
     """What verdicts are reached from. Sizes are bytes."""
 
     #: What was alive at the peak and after the body, by call stack and thread.
-    peak_stacks: Sequence[MeasuredStack]
-    alive_stacks: Sequence[MeasuredStack]
+    peak_stacks: Stacks
+    alive_stacks: Stacks
     #: The body raised: its traceback keeps its frames alive, so nothing can be said of leaks.
     body_raised: bool
     #: The Python objects that the body made and that outlived it, if they were looked for.
@@ -34,7 +34,7 @@ class Judgement:
     """One limit's verdict and the stacks that explain it."""
 
     check: CheckRecord
-    #: The stacks at the peak, or only those that leak; the largest first.
+    #: Those that leak, the largest first.
     stacks: tuple[MeasuredStack, ...] = ()
 
 
@@ -69,29 +69,28 @@ def judge_increase(peak: int, last: int, tolerance: float) -> Judgement:
 
 
 def _judge_memory(limit: LimitMemory, evidence: Evidence) -> Judgement:
-    stacks = _counted(evidence.peak_stacks, current_thread_only=limit.current_thread_only)
-    peak = sum(stack.size for stack in stacks)
+    peak = evidence.peak_stacks.size(current_thread_only=limit.current_thread_only)
     verdict: Verdict = "exceeded" if peak >= limit.limit else "passed"
     whose = "Peak memory of this thread" if limit.current_thread_only else "Peak memory"
     message = (
         f"{whose} of {format_size(peak)} is {_relation(peak, limit.limit)} the limit of"
         f" {format_size(limit.limit)}"
     )
-    return Judgement(CheckRecord(limit.marker, limit.limit, peak, verdict, message), stacks)
+    return Judgement(CheckRecord(limit.marker, limit.limit, peak, verdict, message))
 
 
 def _judge_leaks(limit: LimitLeaks, evidence: Evidence) -> Judgement:
-    stacks = _counted(evidence.alive_stacks, current_thread_only=limit.current_thread_only)
+    alive = evidence.alive_stacks
+    own = limit.current_thread_only
     leaking = tuple(
         stack
-        for stack in stacks
-        if stack.size >= limit.limit
-        and (limit.filter_fn is None or limit.filter_fn(stack.as_public()))
+        for stack in alive.largest(least=limit.limit, current_thread_only=own)
+        if limit.filter_fn is None or limit.filter_fn(stack.as_public())
     )
     allowed = f"the limit of {format_size(limit.limit)} for each"
     if not leaking:
         # What filter_fn ignored does not count.
-        measured = max((s.size for s in stacks if s.size < limit.limit), default=0)
+        measured = alive.largest_size(below=limit.limit, current_thread_only=own)
         message = f"At most {format_size(measured)} leaked from a call stack, below {allowed}"
         return Judgement(CheckRecord(limit.marker, limit.limit, measured, "passed", message))
     total = format_size(sum(stack.size for stack in leaking))
@@ -117,12 +116,6 @@ def _judge_leaked_objects(limit: LimitLeakedObjects, evidence: Evidence) -> Judg
     objects = "1 object" if len(leaked) == 1 else f"{len(leaked)} objects"
     message = f"Left {objects} alive: {named}{more}"
     return Judgement(CheckRecord(limit.marker, 0, size, "exceeded", message))
-
-
-def _counted(
-    stacks: Sequence[MeasuredStack], *, current_thread_only: bool
-) -> tuple[MeasuredStack, ...]:
-    return merged(stack for stack in stacks if stack.current_thread or not current_thread_only)
 
 
 def _size_of(survivor: object) -> int:

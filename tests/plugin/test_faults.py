@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from memlens.recording.folder import CaptureFolder
+from memlens.capture_folder import CaptureFolder, leftovers
 from memlens.store import ResultsReader, TestRecord, database_path
 
 MB = 1024**2
@@ -28,6 +28,12 @@ def temporary(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Pat
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
     return folder
+
+
+@pytest.fixture
+def results_at_once(pytester: pytest.Pytester) -> None:
+    """Have the inner run write each result at the end of its test."""
+    pytester.makeconftest("from memlens import measuring; measuring.LONGEST_WAIT = 0.0")
 
 
 def results(folder: Path) -> dict[str, TestRecord]:
@@ -119,9 +125,11 @@ def test_a_capture_that_cannot_be_read_costs_its_measurement_only(
 ) -> None:
     pytester.makeconftest(
         f"""
-        from memlens.recording import dedicated
+        from memlens import measuring
+        from memlens.recording import capture
 
-        read_capture = dedicated.read_capture
+        measuring.LONGEST_WAIT = 0.0
+        read_capture = capture.read_capture
 
         def read_damaged(path, **options):
             if len(damaged) == 1:
@@ -131,7 +139,7 @@ def test_a_capture_that_cannot_be_read_costs_its_measurement_only(
             return read_capture(path, **options)
 
         damaged = []
-        dedicated.read_capture = read_damaged
+        capture.read_capture = read_damaged
         """
     )
     pytester.makepyfile(
@@ -156,7 +164,7 @@ def test_a_capture_that_cannot_be_read_costs_its_measurement_only(
     assert list(results(pytester.path)) == ["test_before", "test_after"]
 
 
-def test_a_test_that_deletes_our_folder_costs_its_own_measurement_only(
+def test_a_test_that_deletes_our_folder_costs_what_was_not_read_yet(
     pytester: pytest.Pytester, temporary: Path
 ) -> None:
     pytester.makepyfile(
@@ -165,6 +173,9 @@ def test_a_test_that_deletes_our_folder_costs_its_own_measurement_only(
         import tempfile
 
         def test_before():
+            pass
+
+        def test_second():
             pass
 
         def test_tidies():
@@ -176,9 +187,10 @@ def test_a_test_that_deletes_our_folder_costs_its_own_measurement_only(
     )
     temporary.joinpath("other").touch()
     run = pytester.runpytest_subprocess("--memray", "-p", "no:tmpdir", "-k", "not next")
-    run.assert_outcomes(passed=2, deselected=1)
-    assert len(warnings(run)) == 1
-    assert list(results(pytester.path)) == ["test_before"]
+    run.assert_outcomes(passed=3, deselected=1)
+    (warning,) = warnings(run)
+    assert "::test_second and 1 more were not measured: " in warning
+    assert list(results(pytester.path)) == ["test_before"]  # a run's first result is kept at once
 
 
 def test_a_deleted_capture_folder_is_made_again(
@@ -199,7 +211,9 @@ def test_a_deleted_capture_folder_is_made_again(
 # ---- results
 
 
-def test_results_that_no_longer_fit_on_the_disk_are_a_warning(pytester: pytest.Pytester) -> None:
+def test_results_that_no_longer_fit_on_the_disk_are_a_warning(
+    pytester: pytest.Pytester, results_at_once: None
+) -> None:
     pytester.makepyfile(
         test_it="""
         import resource
@@ -336,10 +350,14 @@ def test_what_was_finished_before_the_process_ended_is_kept(
     )
     run = pytester.runpytest_subprocess("--memray", "-p", "no:tmpdir")
     assert run.ret not in (0, 1)
+    assert len(capture_folders(temporary)) == 1
+    check = pytester.run(sys.executable, "-m", "memlens", "check")
+    check.stdout.fnmatch_lines(["test_it.py:*: error memory-limit-exceeded *"])
+    assert capture_folders(temporary) == []
     measured = {name: test.outcome for name, test in results(pytester.path).items()}
     assert measured == {"test_before": "passed", "test_over": "failed"}
-    # The next run works, and tidies up after the dead one.
-    assert len(capture_folders(temporary)) == 1
+    assert peak(pytester.path, "test_over") == pytest.approx(4 * MB, rel=0.01)
+    # The next run works too.
     run = pytester.runpytest_subprocess("--memray", "-p", "no:tmpdir", "-k", "before or after")
     run.assert_outcomes(passed=2, deselected=2)
     assert list(results(pytester.path)) == ["test_over", "test_before", "test_after"]
@@ -364,6 +382,7 @@ def test_only_captures_of_the_dead_are_swept(
     (temporary / "memlens-link").symlink_to(elsewhere.parent)
     another = CaptureFolder()
     another.path_of("capture.bin")
+    assert list(leftovers()) == [dead]
     left = {path.name for path in temporary.iterdir()}
     assert "memlens-1-dead" not in left
     assert {"memlens-notes", "memlens-file", "memlens-link", "unrelated"} < left
@@ -582,11 +601,10 @@ def test_a_tracker_left_on_by_a_test_is_a_warning(pytester: pytest.Pytester) -> 
             kept = bytearray(4 * 1024 * 1024)
         """
     )
-    run = pytester.runpytest("--memray")
+    run = pytester.runpytest()
     run.assert_outcomes(passed=3)
     (warning,) = warnings(run)
-    assert "test_it.py::test_own and 1 more were not measured: memray " in warning
-    assert list(results(pytester.path)) == ["test_before"]
+    assert "tests were not measured: memray " in warning
 
 
 def test_without_a_terminal_the_warning_goes_to_standard_error(pytester: pytest.Pytester) -> None:
@@ -595,3 +613,44 @@ def test_without_a_terminal_the_warning_goes_to_standard_error(pytester: pytest.
     run = pytester.runpytest_subprocess("--memray", "-p", "no:terminal")
     assert run.ret == 0
     run.stderr.fnmatch_lines(["memlens warning: results were not kept: *"])
+
+
+def test_a_test_that_fills_its_capture_costs_its_own_measurement_only(
+    pytester: pytest.Pytester, temporary: Path
+) -> None:
+    pytester.makeconftest(
+        """
+        from memlens.recording import guard
+
+        guard.LARGEST = 512 * 1024
+        """
+    )
+    pytester.makepyfile(
+        test_it="""
+        from pathlib import Path
+        import pytest
+
+        def test_before():
+            kept = bytearray(1024 * 1024)
+
+        @pytest.mark.limit_memory("100 B")
+        def test_huge(request):
+            (folder,) = Path(__file__).parent.glob("temporary/memlens-*")
+            captures = {path.name for path in folder.glob("*.bin")}
+            size, before = 0, -1
+            while size > before:  # until nothing more is written
+                before = size
+                for _ in range(300_000):
+                    bytearray(1000)
+                size = sum((folder / name).stat().st_size for name in captures)
+
+        def test_after():
+            kept = bytearray(2 * 1024 * 1024)
+        """
+    )
+    run = pytester.runpytest_subprocess("--memray", "-p", "no:tmpdir")
+    run.assert_outcomes(passed=3)
+    (warning,) = warnings(run)
+    assert "test_it.py::test_huge was not measured: it made so many allocations" in warning
+    assert list(results(pytester.path)) == ["test_before", "test_after"]
+    assert peak(pytester.path, "test_before") == pytest.approx(MB, rel=0.05)

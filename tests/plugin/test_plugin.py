@@ -248,6 +248,15 @@ def test_the_run_is_described(pytester: pytest.Pytester) -> None:
 
 
 def test_results_arrive_while_the_run_goes_on(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest(
+        """
+        import pytest
+        from memlens import measuring
+
+        # As if each test lasted longer than results may wait.
+        measuring.LONGEST_WAIT = 0.0
+        """
+    )
     pytester.makepyfile(
         test_it="""
         from pathlib import Path
@@ -262,7 +271,7 @@ def test_results_arrive_while_the_run_goes_on(pytester: pytest.Pytester) -> None
             assert test.nodeid.endswith("::test_first")
         """
     )
-    pytester.runpytest("--memray").assert_outcomes(passed=2)
+    pytester.runpytest_subprocess("--memray").assert_outcomes(passed=2)
 
 
 def test_the_summary_shows_the_heaviest_tests_first(pytester: pytest.Pytester) -> None:
@@ -474,7 +483,7 @@ def test_results_that_cannot_be_written_are_a_warning_and_no_failure(
     result.stdout.fnmatch_lines(["*heaviest tests*", "*test_over"])
 
 
-def test_a_test_that_tracks_by_itself_still_passes(pytester: pytest.Pytester) -> None:
+def test_a_fixture_that_starts_a_tracker_learns_why_it_cannot(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_it="""
         import memray
@@ -493,8 +502,13 @@ def test_a_test_that_tracks_by_itself_still_passes(pytester: pytest.Pytester) ->
         """
     )
     result = pytester.runpytest("--memray")
-    result.assert_outcomes(passed=2)
-    result.stdout.fnmatch_lines(["memlens warning: *::test_own was not measured: memray *"])
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E *RuntimeError: *Tracker*",
+            "This test starts a memray.Tracker of its own while memlens measures it, *",
+        ]
+    )
     assert [name.partition("::")[2] for name in results(pytester.path)] == ["test_next"]
 
 

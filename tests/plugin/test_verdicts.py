@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from memlens.markers import LimitLeakedObjects, LimitLeaks, LimitMemory
-from memlens.stacks import Frame, MeasuredStack, Stack, StackFrame
+from memlens.stacks import Frame, MeasuredStack, Stack, StackFrame, Stacks
 from memlens.verdicts import Evidence, judge, judge_increase
 
 MB = 1024**2
@@ -18,7 +18,7 @@ def stack(size: int, name: str, *, own: bool = True) -> MeasuredStack:
 def evidence(
     peak: int = 0, alive: tuple[MeasuredStack, ...] = (), *, body_raised: bool = False
 ) -> Evidence:
-    return Evidence((stack(peak, "peak"),), alive, body_raised)
+    return Evidence(Stacks.of([stack(peak, "peak")]), Stacks.of(alive), body_raised)
 
 
 def test_a_peak_below_the_limit_passes() -> None:
@@ -35,7 +35,6 @@ def test_a_peak_at_the_limit_exceeds_it() -> None:
 def test_a_peak_over_the_limit_says_both() -> None:
     judgement = judge(LimitMemory(24 * MB), evidence(31 * MB))
     assert judgement.check.message == "Peak memory of 31.0 MiB is over the limit of 24.0 MiB"
-    assert judgement.stacks == (stack(31 * MB, "peak"),)
 
 
 def test_each_call_stack_is_held_against_the_leak_limit_by_itself() -> None:
@@ -81,23 +80,24 @@ def test_leaks_of_a_failed_body_are_not_judged() -> None:
 
 
 def test_threads_are_told_apart_only_when_asked() -> None:
-    seen = Evidence((stack(3 * MB, "a"), stack(2 * MB, "a", own=False)), (), body_raised=False)
+    peak = Stacks.of([stack(3 * MB, "a"), stack(2 * MB, "a", own=False)])
+    seen = Evidence(peak, Stacks.of([]), body_raised=False)
     together = judge(LimitMemory(4 * MB), seen)
     assert together.check.measured_bytes == 5 * MB
-    assert together.stacks == (MeasuredStack(5 * MB, 2, stack(0, "a").frames),)
+    assert peak.largest() == (MeasuredStack(5 * MB, 2, stack(0, "a").frames),)
     alone = judge(LimitMemory(4 * MB, current_thread_only=True), seen).check
     assert (alone.verdict, alone.measured_bytes) == ("passed", 3 * MB)
 
 
 def test_leaks_of_other_threads_count_unless_told_otherwise() -> None:
-    seen = Evidence((), (stack(2 * MB, "a", own=False),), body_raised=False)
+    seen = Evidence(Stacks.of([]), Stacks.of([stack(2 * MB, "a", own=False)]), False)
     assert judge(LimitLeaks(MB), seen).check.verdict == "exceeded"
     own_only = LimitLeaks(MB, current_thread_only=True)
     assert judge(own_only, seen).check.verdict == "passed"
 
 
 def test_leaked_objects_are_counted_by_type() -> None:
-    seen = Evidence((), (), body_raised=False, survivors=([], [1], {}, "x"))
+    seen = Evidence(Stacks.of([]), Stacks.of([]), body_raised=False, survivors=([], [1], {}, "x"))
     check = judge(LimitLeakedObjects(), seen).check
     assert check.verdict == "exceeded"
     assert check.message == "Left 4 objects alive: 2 list, 1 dict, 1 str"

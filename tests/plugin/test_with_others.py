@@ -341,6 +341,7 @@ def test_a_timeout_that_ends_the_process_keeps_what_was_finished(
     )
     run = pytester.runpytest_subprocess("--memray", timeout=120)
     assert run.ret == 1
+    assert pytester.run(sys.executable, "-m", "memlens", "check").ret == 0
     assert names(pytester.path) == ["test_before"]
 
 

@@ -3,7 +3,7 @@
 Importing this package imports memray, so only import it once something is to be measured.
 """
 
-from memlens.recording.dedicated import CaptureError, DedicatedCapture
-from memlens.recording.measurement import Measurement
+from memlens.recording.capture import Capture
+from memlens.recording.measurement import CaptureError, Measurement
 
-__all__ = ["CaptureError", "DedicatedCapture", "Measurement"]
+__all__ = ["Capture", "CaptureError", "Measurement"]

@@ -141,7 +141,9 @@ def _write_near(writer: Writer, tests: Sequence[TestRecord]) -> None:
 
 
 def _totals(heaviest: Sequence[TestRecord]) -> Iterator[str]:
-    allocations = sum(phase.allocations for test in heaviest for phase in test.phases)
+    allocations = sum(
+        phase.allocations for test in heaviest if (phase := test.phase("call")) is not None
+    )
     yield (
         f"{_count(len(heaviest), 'test')} measured, {_count(allocations, 'allocation')}, highest"
         f" peak {format_size(_peak(heaviest[0]))} in {heaviest[0].nodeid}"

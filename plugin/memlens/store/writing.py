@@ -31,7 +31,7 @@ class ResultsWriter:
     """
 
     def __init__(self, path: Path, run: RunRecord) -> None:
-        """Open or create the database at *path* and begin *run* in it."""
+        """Open or create the database at *path* and begin *run* in it, or continue it."""
         self.path = path
         self._rootdir = Path(run.rootdir)
         # Ids of frames and paths of sources this run has already stored.
@@ -41,22 +41,22 @@ class ResultsWriter:
             make_folder(path.parent)
         self._connection = open_for_writing(path)
         with self._commit() as execute:
-            self.run_id = _rowid(
-                execute(
-                    "INSERT INTO run (uuid, started, status, command_line, rootdir, versions,"
-                    " git_commit, git_dirty, collected) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?)",
-                    (
-                        run.uuid,
-                        run.started,
-                        json.dumps(run.command_line),
-                        run.rootdir,
-                        json.dumps(dict(run.versions), sort_keys=True),
-                        run.git_commit,
-                        run.git_dirty,
-                        run.collected,
-                    ),
-                )
+            execute(
+                "INSERT INTO run (uuid, started, status, command_line, rootdir, versions,"
+                " git_commit, git_dirty, collected) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (uuid) DO NOTHING",
+                (
+                    run.uuid,
+                    run.started,
+                    json.dumps(run.command_line),
+                    run.rootdir,
+                    json.dumps(dict(run.versions), sort_keys=True),
+                    run.git_commit,
+                    run.git_dirty,
+                    run.collected,
+                ),
             )
+            (self.run_id,) = execute("SELECT id FROM run WHERE uuid = ?", (run.uuid,)).fetchone()
 
     def add_test(self, test: TestRecord) -> None:
         """Store *test* with all that belongs to it, in one commit."""
@@ -77,10 +77,10 @@ class ResultsWriter:
                     ),
                 )
             )
-            for phase in test.phases:
-                execute(
-                    "INSERT INTO phase (test, name, peak_bytes, allocated_bytes, allocations,"
-                    " alive_bytes, histogram) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            self._connection.executemany(
+                "INSERT INTO phase (test, name, peak_bytes, allocated_bytes, allocations,"
+                " alive_bytes, histogram) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
                     (
                         test_id,
                         phase.name,
@@ -88,9 +88,11 @@ class ResultsWriter:
                         phase.allocated_bytes,
                         phase.allocations,
                         phase.alive_bytes,
-                        json.dumps(phase.histogram, separators=(",", ":")),
-                    ),
-                )
+                        f"[{','.join(map(str, phase.histogram))}]",
+                    )
+                    for phase in test.phases
+                ],
+            )
             for check in test.checks:
                 execute(
                     "INSERT INTO limit_check (test, marker, limit_bytes, measured_bytes, verdict,"
@@ -110,13 +112,16 @@ class ResultsWriter:
 
     def finish(
         self,
-        exit_status: int,
+        exit_status: int | None,
         *,
         interrupted: bool = False,
         git_commit: str | None = None,
         git_dirty: bool | None = None,
     ) -> None:
-        """Note the run's end. Close the writer afterwards."""
+        """Note the run's end. Close the writer afterwards.
+
+        *exit_status* is None if pytest did not come to its end.
+        """
         with self._commit() as execute:
             execute(
                 "UPDATE run SET finished = ?, status = ?, exit_status = ?, git_commit = ?,"

@@ -1,0 +1,235 @@
+"""Capturing: one of memray's trackers, and the windows in its stream that are measured."""
+
+from __future__ import annotations
+
+import _thread
+import gc
+import inspect
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from mmap import mmap
+from os import getpid  # so, since tests replace os.getpid
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from memray import FileDestination, FileFormat, Tracker
+
+from memlens.recording.marks import MOST_WINDOWS, memlens_window_mark
+from memlens.recording.measurement import CaptureError, Measurement, read_capture
+from memlens.recording.survivors import without_the_runners
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+#: Milliseconds between memray's notes of the process's size, which we do not read.
+_MEMORY_INTERVAL = 10_000
+
+
+class Capture:
+    """What one tracker records into one file.
+
+    memray has one tracker a process: while one is being written, there can be no other.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        native: bool = False,
+        native_peaks: bool = True,
+        python_allocators: bool = False,
+        objects: bool = False,
+        keep: bool = False,
+    ):
+        """Capture into the file *path*, which is overwritten, and deleted after reading.
+
+        *native* records native frames too; without *native_peaks* they are read only in stacks of
+        what is alive at a window's end, since that takes long. *python_allocators* records each
+        block that Python's own allocators hand out instead of the arenas they take from the system,
+        *objects* which Python objects outlive the capture (CPython 3.13.3 and newer). *keep* leaves
+        the file there.
+        """
+        self.path = path
+        self._native = native
+        self._native_peaks = native and native_peaks
+        self._python_allocators = python_allocators
+        self._objects = objects
+        self._keep = keep
+        #: None before the start and after the stop.
+        self._tracker: Tracker | None = None
+        # Tests fork, and what the child does must not end the parent's capture.
+        self._pid = getpid()
+        self._stopping = _thread.allocate_lock()
+        #: It was given up because of its file's size.
+        self.is_too_large = False
+        self._windows = 0
+        #: That of the window that has begun and not ended.
+        self._mark: mmap | None = None
+        #: The window of the latest call; None if it could not be marked.
+        self.called: int | None = None
+        #: What memray has new threads call, and what threads called before.
+        self._hook: Any = None
+        #: The objects that were made in the capture and outlived it; see `reading`.
+        self._survivors: Sequence[object] = ()
+        self.survivors: Sequence[object] = ()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether this process is being recorded."""
+        return self._tracker is not None and getpid() == self._pid
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there can be no more windows."""
+        return self._windows >= MOST_WINDOWS
+
+    @property
+    def size(self) -> int:
+        """Bytes that the file has now."""
+        try:
+            return self.path.stat().st_size
+        except OSError:
+            return 0
+
+    def start(self) -> None:
+        """Begin to record.
+
+        Raises:
+            CaptureError: memray could not, or is recording already.
+        """
+        try:
+            tracker = Tracker(
+                destination=FileDestination(self.path, overwrite=True, compress_on_exit=False),
+                native_traces=self._native,
+                trace_python_allocators=self._python_allocators,
+                file_format=FileFormat.ALL_ALLOCATIONS,
+                memory_interval_ms=_MEMORY_INTERVAL,
+                # Older releases of memray do not know it.
+                **({"track_object_lifetimes": True} if self._objects else {}),
+            )
+            # Only here does memray refuse to be the second tracker of the process.
+            tracker.__enter__()
+        except Exception as error:
+            raise CaptureError(f"memray could not start: {error}") from error
+        except BaseException:  # from a signal (a timeout, Ctrl-C), once memray has begun
+            tracker.__exit__(None, None, None)
+            raise
+        self._tracker = tracker
+        self._hook = threading.getprofile()
+
+    def begin(self, *, anew: bool = False) -> int | None:
+        """Begin a window and return its number, or None if it cannot be marked.
+
+        memray follows calls by way of `sys.setprofile`, which may have been taken from it. It gets
+        that back here, unless somebody uses it now; with *anew* in any case.
+        """
+        if not self.is_running:
+            return None
+        if anew and threading.getprofile() is not self._hook:
+            threading.setprofile(self._hook)
+        if self._hook is not None and (anew or sys.getprofile() is None):
+            # What memray has each new thread do: look at the stack afresh, follow calls from here.
+            self._hook(inspect.currentframe(), "call", None)
+        number, self._windows = self._windows, self._windows + 1
+        try:
+            self._mark = memlens_window_mark(number)
+        except (OSError, MemoryError):
+            return None
+        return number
+
+    def end(self, window: int | None) -> None:
+        """End the window that `begin` has begun."""
+        mark, self._mark = self._mark, None
+        if mark is None or window is None or getpid() != self._pid:
+            return
+        if self._objects:
+            # What only a cycle or an interpreter's cache still holds is no leak of the test's.
+            gc.collect()
+            if sys.version_info >= (3, 13):
+                sys._clear_internal_caches()  # noqa: SLF001 - no other way
+        mark.close()
+
+    def call(self, body: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Return ``body(*args, **kwargs)``, in a window of its own, `called`.
+
+        Stacks of its allocations end below this frame.
+        """
+        # Nothing may stand between the marks and the body: memray would record it too.
+        self.called = window = self.begin()
+        try:
+            return body(*args, **kwargs)
+        finally:
+            self.end(window)
+
+    async def call_async(
+        self, body: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Return ``await body(*args, **kwargs)``, like `call`.
+
+        Whatever else the event loop runs meanwhile is measured with it.
+        """
+        self.called = window = self.begin()
+        try:
+            return await body(*args, **kwargs)
+        finally:
+            self.end(window)
+
+    def give_up(self) -> None:
+        """Stop recording from another thread, since the file is too large. What it has counts."""
+        with self._stopping:
+            tracker, self._tracker = self._tracker, None
+        if tracker is not None:
+            self.is_too_large = True
+            tracker.__exit__(None, None, None)
+
+    def stop(self) -> None:
+        """Stop recording. Does nothing if there is nothing to stop."""
+        with self._stopping:
+            tracker, self._tracker = self._tracker, None
+        if tracker is None or getpid() != self._pid:
+            return  # memray stops by itself in a forked child
+        # memray takes whatever is there away with its own.
+        profiler, of_threads = sys.getprofile(), threading.getprofile()
+        tracker.__exit__(None, None, None)
+        if profiler is not None:
+            sys.setprofile(profiler)
+        if of_threads is not self._hook:
+            threading.setprofile(of_threads)
+        self._hook = None
+        if self._objects:
+            here = inspect.currentframe()  # this call itself was made while objects were watched
+            survivors = tracker.get_surviving_objects()
+            self._survivors = [survivor for survivor in survivors if survivor is not here]
+
+    @contextmanager
+    def reading(self) -> Iterator[dict[int, Measurement]]:
+        """Give what each whole window took, by its number, while the file is open.
+
+        The file is deleted afterwards. If objects were watched, `survivors` has those that the
+        windows left alive.
+
+        Raises:
+            CaptureError: the file cannot be read, or this is another process.
+        """
+        if getpid() != self._pid:
+            raise CaptureError("it came back from a process that it had forked")
+        try:
+            if self._survivors:
+                self.survivors = without_the_runners(self._survivors, self.path)
+                self._survivors = ()
+            with read_capture(
+                self.path,
+                native=self._native,
+                native_peaks=self._native_peaks,
+                outermost_file=__file__,
+            ) as measurements:
+                yield measurements
+        finally:
+            self.delete()
+
+    def delete(self) -> None:
+        """Delete the file, unless it is to be kept."""
+        if not self._keep and getpid() == self._pid:
+            self.path.unlink(missing_ok=True)
