@@ -134,11 +134,14 @@ class Recorder:
         for key, outcome in list(self._outcomes.items()):
             if outcome.was_run:  # else it was interrupted
                 self._write(key)
-        if getpid() != self._pid or self._writer is None:
+        if getpid() != self._pid:
+            return
+        # Asked even if nobody will know the answer: git must not be left behind.
+        revision = self._revision.answer() if self._revision is not None else None
+        if self._writer is None:
             return
         from memlens.store import ResultsError
 
-        revision = self._revision.answer() if self._revision is not None else None
         try:
             self._writer.finish(
                 exit_status,

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from memlens.capture_folder import CaptureFolder, leftovers
+from memlens.revision import RevisionQuestion
 from memlens.store import ResultsReader, TestRecord, database_path
 
 MB = 1024**2
@@ -654,3 +655,20 @@ def test_a_test_that_fills_its_capture_costs_its_own_measurement_only(
     assert "test_it.py::test_huge was not measured: it made so many allocations" in warning
     assert list(results(pytester.path)) == ["test_before", "test_after"]
     assert peak(pytester.path, "test_before") == pytest.approx(MB, rel=0.05)
+
+
+def test_git_is_not_left_behind_when_results_cannot_be_written(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = []
+    answer = RevisionQuestion.answer
+
+    def noted(question: RevisionQuestion) -> object:
+        answers.append(answer(question))
+        return answers[-1]
+
+    monkeypatch.setattr(RevisionQuestion, "answer", noted)
+    (pytester.path / ".memlens").write_text("in the way", encoding="utf-8")
+    pytester.makepyfile(test_it="def test_a(): pass")
+    pytester.runpytest("--memray").assert_outcomes(passed=1)
+    assert len(answers) == 1
