@@ -126,7 +126,10 @@ export class Tester {
     await expect(this.page.locator(`.settings-editor [data-key="${name}"]`).first()).toBeVisible();
   }
 
+  /** Waits until the output that is shown has a line with this text, wherever it is. */
   async seeOutput(text: string): Promise<void> {
+    // Only lines in view are in the page, and what else is logged meanwhile scrolls them away.
+    await this.page.getByPlaceholder(/^Filter \(e\.g\. text/).fill(text);
     await expect(
       this.page.locator(".output-view .view-line", { hasText: text }).first(),
     ).toBeVisible();
