@@ -430,6 +430,51 @@ def test_what_tests_replace_is_nothing_that_measuring_needs(
     }
 
 
+@pytest.mark.parametrize("megabytes", [4, 5])
+@pytest.mark.parametrize("where", ["another thread", "the test's own"])
+def test_a_large_mapping_that_memray_knows_no_frames_of_is_the_tests(
+    pytester: pytest.Pytester, where: str, megabytes: float
+) -> None:
+    """Allocators of compiled libraries take memory so, in threads of their own."""
+    write_tests(
+        pytester,
+        f"""
+        import _thread
+        import mmap
+        import sys
+
+        kept = []
+
+        def work(done):
+            kept.append(mmap.mmap(-1, int({megabytes} * MB)))
+            done.release()
+
+        def test_before():
+            take(MB)
+
+        def test_maps():
+            done = _thread.allocate_lock()
+            done.acquire()
+            if {where == "another thread"}:
+                _thread.start_new_thread(work, (done,))
+            else:
+                sys.setprofile(None)
+                work(done)
+            done.acquire()
+            take(MB)
+
+        def test_next():
+            kept.pop().close()
+            take(2 * MB)
+        """,
+    )
+    assert peaks(measure(pytester, passed=3)) == {
+        "test_before": about(MB),
+        "test_maps": about((megabytes + 1) * MB),
+        "test_next": about(2 * MB),
+    }
+
+
 # ---- processes, threads, garbage
 
 

@@ -199,9 +199,14 @@ class Capture:
             threading.setprofile(of_threads)
         self._hook = None
         if self._objects:
-            here = inspect.currentframe()  # this call itself was made while objects were watched
+            # Calls that are under way were made, or went on, while objects were watched.
+            running = set()
+            frame = inspect.currentframe()
+            while frame is not None:
+                running.add(id(frame))
+                frame = frame.f_back
             survivors = tracker.get_surviving_objects()
-            self._survivors = [survivor for survivor in survivors if survivor is not here]
+            self._survivors = [each for each in survivors if id(each) not in running]
 
     @contextmanager
     def reading(self) -> Iterator[dict[int, Measurement]]:

@@ -10,13 +10,13 @@ from __future__ import annotations
 from mmap import MAP_ANONYMOUS, MAP_PRIVATE, PAGESIZE, mmap  # so, since tests replace mmap.mmap
 from typing import Protocol
 
-#: What the smallest mark maps, in bytes: an odd number of pages. Whatever tests map by themselves,
-#: it is hardly this and a bit.
-_BASE = 1019 * PAGESIZE
+#: What the smallest mark maps, in bytes: an odd number of pages. None is a whole number of MiB, and
+#: whatever else tests map by themselves, it is hardly this and a bit.
+_BASE = 1027 * PAGESIZE
 #: Python's default, to share a mapping with forked processes, takes the system three times as long.
 _PRIVATE = MAP_PRIVATE | MAP_ANONYMOUS
 #: How many windows a capture can have: their numbers are in their marks' sizes.
-MOST_WINDOWS = 1_000_000
+MOST_WINDOWS = 900_000
 #: The name of `memlens_window_mark`, as memray records it.
 _FUNCTION = "memlens_window_mark"
 
