@@ -199,7 +199,8 @@ def test_an_increase_is_measured_against_the_last_passing_run(
         result = grown.runpytest_subprocess(*arguments, "-p", "no:cacheprovider")
         result.assert_outcomes(failed=1)
         result.stdout.fnmatch_lines(
-            ["Peak memory of 5.0 MiB is 1,048,576 B (25.0%) more than in the last passing run"]
+            # A chunk of the interpreter's own stack, 16 KiB, may begin in one run's test.
+            ["Peak memory of 5.0 MiB is 1,0* B (25.?%) more than in the last passing run"]
         )
 
 
