@@ -57,18 +57,7 @@ class Attempt:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is known already, in a form that `from_dict` understands."""
-        record = TestRecord(
-            self.nodeid,
-            self.path,
-            self.line,
-            outcome="",
-            duration=0.0,
-            worker=None,
-            phases=tuple(self.phases.values()),
-            checks=self.checks,
-            stacks=self._kept_stacks(),
-        )
-        return record.to_dict()
+        return self.record().to_dict()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Attempt:
@@ -133,7 +122,7 @@ class Attempt:
         )
 
     def record(self, *, whole: bool = False) -> TestRecord:
-        """Return the result, without outcome; with all stacks that were read if *whole*."""
+        """Return the result so far, without outcome; with all stacks that were read if *whole*."""
         return TestRecord(
             nodeid=self.nodeid,
             path=self.path,

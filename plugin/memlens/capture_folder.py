@@ -123,16 +123,7 @@ def _place() -> Path:
     place = tempfile.gettempdir()
     if place == _USUAL and not any(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP")):
         with suppress(OSError):
-            if os.access(_MEMORY, os.W_OK | os.X_OK) and free_space(_MEMORY) >= _ENOUGH_MEMORY:
+            free = shutil.disk_usage(_MEMORY).free
+            if os.access(_MEMORY, os.W_OK | os.X_OK) and free >= _ENOUGH_MEMORY:
                 return Path(_MEMORY)
     return Path(place)
-
-
-def free_space(folder: str | Path) -> int:
-    """Return how many bytes can be written in *folder*.
-
-    Raises:
-        OSError: there is no such folder.
-    """
-    status = os.statvfs(folder)
-    return status.f_bavail * status.f_frsize

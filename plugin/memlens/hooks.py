@@ -11,7 +11,7 @@ import sys
 from collections.abc import Generator, Iterable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
@@ -30,6 +30,9 @@ from memlens.measuring import LimitExceeded, Measurer
 from memlens.recorder import Recorder, worker_of
 from memlens.reports.junit import JUnitProperties
 from memlens.settings import MEMRAY_RUNS_HERE, Settings, results_name
+
+if TYPE_CHECKING:
+    from memlens.store.records import TestRecord
 
 #: Attributes of a test report, which pytest-xdist carries from a worker to the controller: results
 #: that have become complete (this test's or earlier ones'), as `TestRecord.to_dict` makes them;
@@ -162,10 +165,10 @@ class TestHooks:
         return report
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Read what is left and delete captures; from a worker, send what came of it."""
-        self._measurer.close()
+        """Read what is left in a worker, and send what came of it; else `ResultHooks` does that."""
         output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
         if output is not None:
+            self._measurer.close()
             output[RESULTS_ATTRIBUTE] = [record.to_dict() for record in self._measurer.finished()]
             output[_WORKER_FAULTS] = self._measurer.faults
 
@@ -222,8 +225,7 @@ class ResultHooks:
     def _keep_own(self) -> None:
         """Keep what this process itself has measured."""
         for record in self._measurer.finished():
-            self._recorder.add(record, None)
-            self._junit.add(record, None)
+            self._add(record, None)
 
     def _keep(self, results: Iterable[dict[str, Any]], worker: str | None) -> None:
         """Keep what a pytest-xdist worker has measured."""
@@ -231,9 +233,11 @@ class ResultHooks:
             from memlens.store.records import TestRecord
 
             for data in results:
-                record = TestRecord.from_dict(data)
-                self._recorder.add(record, worker)
-                self._junit.add(record, worker)
+                self._add(TestRecord.from_dict(data), worker)
+
+    def _add(self, record: TestRecord, worker: str | None) -> None:
+        self._recorder.add(record, worker)
+        self._junit.add(record, worker)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -253,8 +257,7 @@ class ResultHooks:
 
         try:
             for found in recover(folder, self._config.rootpath):
-                self._recorder.add(found.record, worker)
-                self._junit.add(found.record, worker)
+                self._add(found.record, worker)
         except Exception as error:  # noqa: BLE001 - a fault of ours is no failure of the run's
             self._faults.append(f"results of {worker} were lost: {type(error).__name__}: {error}")
         shutil.rmtree(folder, ignore_errors=True)

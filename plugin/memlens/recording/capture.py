@@ -178,18 +178,20 @@ class Capture:
 
     def give_up(self) -> None:
         """Stop recording from another thread, since the file is too large. What it has counts."""
-        with self._stopping:
+        with self._stopping:  # until it has stopped: `stop` waits for that
             tracker, self._tracker = self._tracker, None
-        if tracker is not None:
-            self.is_too_large = True
-            tracker.__exit__(None, None, None)
+            if tracker is not None:
+                self.is_too_large = True
+                tracker.__exit__(None, None, None)
 
     def stop(self) -> None:
         """Stop recording. Does nothing if there is nothing to stop."""
+        if getpid() != self._pid:
+            return  # memray stops by itself in a forked child
         with self._stopping:
             tracker, self._tracker = self._tracker, None
-        if tracker is None or getpid() != self._pid:
-            return  # memray stops by itself in a forked child
+        if tracker is None:
+            return
         # memray takes whatever is there away with its own.
         profiler, of_threads = sys.getprofile(), threading.getprofile()
         tracker.__exit__(None, None, None)

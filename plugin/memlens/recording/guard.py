@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import _thread
-import os
+import shutil
 from contextlib import suppress
 from os import getpid  # so, since tests replace os.getpid
 from pathlib import Path
@@ -60,7 +60,6 @@ class Guard:
 
 def _largest(capture: Path) -> float:
     try:
-        status = os.statvfs(capture)
+        return min(LARGEST, _SHARE_OF_FREE * shutil.disk_usage(capture).free)
     except OSError:
         return LARGEST
-    return min(LARGEST, _SHARE_OF_FREE * status.f_bavail * status.f_frsize)

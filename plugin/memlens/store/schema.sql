@@ -38,7 +38,8 @@ CREATE TABLE test (
 CREATE INDEX test_by_name ON test (path, name, id);
 CREATE INDEX test_by_run ON test (run);
 
--- What one phase of a test took.
+-- What one phase of a test took. The call is always there; set-up and teardown are if they were
+-- measured.
 CREATE TABLE phase (
     test            INTEGER NOT NULL REFERENCES test (id) ON DELETE CASCADE,
     name            TEXT    NOT NULL CHECK (name IN ('setup', 'call', 'teardown')),
