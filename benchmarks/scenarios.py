@@ -36,6 +36,8 @@ class Scenario:
     measuring: bool = True
     #: How often each contender runs it, if the command line does not say.
     rounds: int = 5
+    #: What is measured is the second run in the same folder.
+    again: bool = False
     budget: Budget | None = None
 
 
@@ -126,10 +128,25 @@ _ALL = (
         budget=Budget(1.0),
     ),
     Scenario(
+        "million-again",
+        "the same when it has been run once: memlens then knows how many they are",
+        _allocations(1_000_000),
+        again=True,
+        budget=Budget(1.0),
+    ),
+    Scenario(
         "ten-million",
         "one test that allocates ten million times, above 512 bytes",
         _allocations(10_000_000),
         rounds=1,
+        budget=Budget(1.0),
+    ),
+    Scenario(
+        "ten-million-again",
+        "the same when it has been run once",
+        _allocations(10_000_000),
+        rounds=1,
+        again=True,
         budget=Budget(1.0),
     ),
     Scenario(

@@ -25,6 +25,7 @@ from _pytest.doctest import DoctestItem
 from _pytest.unittest import TestCaseFunction
 
 from memlens import coexistence
+from memlens.capturing import Captures
 from memlens.markers import MarkerError
 from memlens.measuring import LimitExceeded, Measurer
 from memlens.recorder import Recorder, worker_of
@@ -63,7 +64,8 @@ def install(config: pytest.Config, settings: Settings, collected: int | None) ->
     measurer = Measurer(
         settings,
         config.rootpath,
-        bin_prefix=given["bin_prefix"],
+        Captures(settings, given["bin_prefix"]),
+        heavy={(path, name) for path, name in given["heavy"]},
         last_peaks={(path, name): peak for path, name, peak in given["last_peaks"]},
         is_worker=is_worker,
     )
@@ -81,14 +83,20 @@ def install(config: pytest.Config, settings: Settings, collected: int | None) ->
 
 def _input(config: pytest.Config, settings: Settings) -> dict[str, Any]:
     """Return what all processes of the run have to agree on, as plain values."""
-    last_peaks: list[list[object]] = []
-    if settings.fail_on_increase:
-        from memlens.store import ResultsError, ResultsReader, database_path
+    from memlens.store import ResultsError, ResultsReader, database_path
 
-        # Without results there is nothing yet to compare with.
-        with suppress(ResultsError), ResultsReader(database_path(config.rootpath)) as reader:
+    heavy: list[list[str]] = []
+    last_peaks: list[list[object]] = []
+    # Without results there is nothing yet to go by.
+    with suppress(ResultsError), ResultsReader(database_path(config.rootpath)) as reader:
+        heavy = [list(test) for test in reader.heavy_tests()]
+        if settings.fail_on_increase:
             last_peaks = [[*test, peak] for test, peak in reader.last_passing_peaks().items()]
-    return {"bin_prefix": settings.bin_prefix or uuid4().hex, "last_peaks": last_peaks}
+    return {
+        "bin_prefix": settings.bin_prefix or uuid4().hex,
+        "heavy": heavy,
+        "last_peaks": last_peaks,
+    }
 
 
 class TestHooks:
@@ -195,7 +203,7 @@ class ResultHooks:
         self._junit = JUnitProperties(config)
         #: Where pytest-xdist's workers have what they have not read yet.
         self._folders: dict[str | None, str | None] = {}
-        measurer.describe = self._describe
+        measurer.captures.describe = self._describe
 
     def _describe(self, folder: Path) -> None:
         from memlens.recovery import describe_run

@@ -9,7 +9,7 @@ import functools
 import inspect
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,17 +20,16 @@ import pytest
 from _pytest.outcomes import Failed  # public as pytest.fail.Exception, which mypy cannot follow
 
 from memlens import settings as options
-from memlens.limits import has_limit, limits_of, needs_own_capture, warmups
-from memlens.markers import LimitLeakedObjects, LimitLeaks, LimitMemory
+from memlens.capturing import Captures, NothingMeasuredError
+from memlens.limits import has_limit, limits_of, warmups
+from memlens.markers import LimitMemory
 from memlens.settings import Settings
 
 if TYPE_CHECKING:
     from memlens.attempts import Attempt, Phase
-    from memlens.capture_folder import CaptureFolder
     from memlens.markers import Limit
     from memlens.places import Places
     from memlens.recording import Capture, Measurement
-    from memlens.recording.guard import Guard
     from memlens.recovery import Journal
     from memlens.store.records import TestRecord
 
@@ -60,6 +59,10 @@ class _Plan:
     """How one test is measured."""
 
     limits: tuple[Limit, ...]
+    #: Its body is measured in a capture of its own.
+    is_alone: bool = False
+    #: It made very many allocations when these were last counted.
+    is_heavy: bool = False
     #: None until its first phase begins.
     attempt: Attempt | None = None
     #: The body was called, measured.
@@ -72,8 +75,9 @@ class Measurer:
 
     settings: Settings
     rootdir: Path
-    #: What the names of kept captures begin with: the same in all processes of a run.
-    bin_prefix: str
+    captures: Captures
+    #: Tests that made very many allocations when these were last counted, by path and name.
+    heavy: Collection[tuple[str, str]] = ()
     #: The peaks of last passing runs, in bytes, by path and name; None where nobody asked.
     last_peaks: Mapping[tuple[str, str], int] | None = None
     #: The process is a worker of pytest-xdist's.
@@ -82,10 +86,6 @@ class Measurer:
     faults: list[str] = field(default_factory=list)
     #: The tests that were not measured, by the reason.
     _lost: dict[str, list[str]] = field(default_factory=dict)
-    #: Holds the captures; None until the first.
-    _folder: CaptureFolder | None = None
-    #: Called with the folder of the captures when it is made.
-    describe: Callable[[Path], None] = lambda _: None
     #: The capture that tests share; None where there is none now.
     _shared: Capture | None = None
     #: What is known of its tests, for the case that this process dies.
@@ -97,9 +97,6 @@ class Measurer:
     _open: list[Attempt] = field(default_factory=list)
     #: The complete ones that nobody has asked for yet.
     _finished: list[Attempt] = field(default_factory=list)
-    _captures: int = 0
-    #: None until the first capture.
-    _guard: Guard | None = None
 
     #: Where a test keeps its plan.
     _PLAN = pytest.StashKey[_Plan]()
@@ -115,7 +112,9 @@ class Measurer:
         if earlier is not None and earlier.attempt is not None:
             earlier.attempt.is_superseded = True
         if options.MEMRAY_RUNS_HERE and (limits or self.settings.measures_unmarked):
-            item.stash[self._PLAN] = _Plan(limits)
+            is_heavy = bool(self.heavy) and self._name(item) in self.heavy
+            is_alone = self.captures.must_be_own(limits, is_heavy=is_heavy)
+            item.stash[self._PLAN] = _Plan(limits, is_alone, is_heavy)
 
     def is_awaited(self, item: pytest.Item) -> bool:
         """Return whether a result of the test is there, or will be."""
@@ -125,7 +124,7 @@ class Measurer:
     @property
     def folder(self) -> Path | None:
         """Where captures are that have not been read, if there may be any."""
-        return self._folder.path if self._folder is not None and self._open else None
+        return self.captures.folder if self._open else None
 
     def note_outcome(self, nodeid: str, outcome: str, duration: float) -> None:
         """Note how a test went, *duration* in seconds, whose result is not complete yet."""
@@ -148,10 +147,7 @@ class Measurer:
             attempt.is_over = True
         self._read_shared()
         self._sort_out()
-        if self._guard is not None:
-            self._guard.close()
-        if self._folder is not None:
-            self._folder.close()
+        self.captures.close()
 
     # ---- phases
 
@@ -163,8 +159,7 @@ class Measurer:
             yield
             return
         # For a test that is measured by itself another tracker would cost as much again.
-        own = self._needs_own_capture(plan)
-        may_start = self.settings.measures_unmarked and not own
+        may_start = self.settings.measures_unmarked and not plan.is_alone
         if phase == "teardown":
             # memray would take a fixture's profiler away.
             may_start &= sys.getprofile() is None and threading.getprofile() is None
@@ -245,8 +240,7 @@ class Measurer:
         if attempt is None:
             yield None
             return
-        own = self._needs_own_capture(plan)
-        capture = self._own_capture(attempt) if own else self._shared_capture()
+        capture = self._own_capture(plan, attempt) if plan.is_alone else self._shared_capture()
         if capture is None:
             attempt.spots.pop("call", None)
             yield None
@@ -257,7 +251,7 @@ class Measurer:
             yield capture
             attempt.body_raised = False
         finally:
-            if own:
+            if plan.is_alone:
                 capture.stop()
             self._note(item, plan, "call", capture, capture.called)
 
@@ -296,13 +290,6 @@ class Measurer:
 
     # ---- captures
 
-    def _needs_own_capture(self, plan: _Plan) -> bool:
-        return (
-            self.settings.trace_python_allocators
-            or self.settings.bin_path is not None
-            or needs_own_capture(plan.limits)
-        )
-
     def _is_sharing(self) -> bool:
         return self._shared is not None and self._shared.is_running
 
@@ -310,69 +297,37 @@ class Measurer:
         """Return the capture that tests share, which is running; None if there can be none."""
         if not self._is_sharing():
             self._read_shared()  # it may have been given up
-            self._shared = self._start(native=self.settings.native)
+            self._shared = self._started(self.captures.start_shared)
             if self._shared is not None:
                 from memlens.recovery import Journal
 
                 self._journal = Journal(self._shared.path)
         return self._shared
 
-    def _own_capture(self, attempt: Attempt) -> Capture | None:
+    def _own_capture(self, plan: _Plan, attempt: Attempt) -> Capture | None:
         """Return a capture for one body; None if there can be none."""
         self._read_shared()
-        leaks = has_limit(attempt.limits, LimitLeaks)
-        if self.settings.bin_path is not None:
-            from memlens.captures import capture_path
+        start = functools.partial(self.captures.start_own, attempt, is_heavy=plan.is_heavy)
+        return self._started(start, attempt)
 
-            attempt.kept = capture_path(self.settings.bin_path, self.bin_prefix, attempt.nodeid)
-        return self._start(
-            attempt.kept,
-            native=leaks or self.settings.native,
-            native_peaks=self.settings.native,
-            python_allocators=leaks or self.settings.trace_python_allocators,
-            objects=has_limit(attempt.limits, LimitLeakedObjects),
-            tests=[attempt.nodeid],
-        )
-
-    def _start(
-        self, kept: Path | None = None, *, tests: Sequence[str] = (), **options: bool
+    def _started(
+        self, start: Callable[[], Capture], alone: Attempt | None = None
     ) -> Capture | None:
+        """Return what *start* does, or None if it cannot. *alone* is the test that is to use it."""
         try:
-            # Only now: a run in which nothing is measured never imports memray.
-            from memlens.recording import Capture, CaptureError
-            from memlens.recording.guard import Guard
-        except ImportError as error:
-            self._fault(f"tests were not measured: {error}")
-            return None
-        try:
-            if kept is not None:
-                kept.parent.mkdir(parents=True, exist_ok=True)
-            self._captures += 1
-            path = kept or self._capture_folder().path_of(f"{self._captures}.bin")
-            capture = Capture(path, keep=kept is not None, **options)
-            if self._guard is None:
-                self._guard = Guard()
-            # What records Python's own allocations or objects would record the guard's too.
-            is_quiet = options.get("python_allocators") or options.get("objects")
-            self._guard.watch(None if is_quiet else capture)
-            capture.start()
-        except OSError as error:
-            self._fault(f"tests were not measured: {error}")
-            return None
-        except CaptureError as error:
-            for nodeid in tests:
-                self._lose(nodeid, str(error))
-            if not tests:
+            return start()
+        except NothingMeasuredError as error:
+            self._fault(str(error))
+        except Exception as error:
+            from memlens.recording import CaptureError
+
+            if not isinstance(error, CaptureError):
+                raise
+            if alone is not None:
+                self._lose(alone.nodeid, str(error))
+            else:
                 self._fault(f"tests were not measured: {error}")
-            return None
-        return capture
-
-    def _capture_folder(self) -> CaptureFolder:
-        if self._folder is None:
-            from memlens.capture_folder import CaptureFolder
-
-            self._folder = CaptureFolder(self.describe)
-        return self._folder
+        return None
 
     # ---- reading
 
@@ -488,6 +443,10 @@ class Measurer:
         except Exception as error:  # noqa: BLE001 - a fault of ours is no failure of the test's
             attempt.start_again()
             self._lose(attempt.nodeid, _our_fault(error))
+
+    def _name(self, item: pytest.Item) -> tuple[str, str]:
+        """Return the test's path and name, as results have them."""
+        return self._places.path(item.path), item.nodeid.partition("::")[2]
 
     def _compare_with_last(self, attempt: Attempt, peak: int) -> None:
         name = attempt.nodeid.partition("::")[2]

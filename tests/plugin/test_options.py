@@ -138,13 +138,13 @@ def test_python_allocators_are_traced_when_asked_for(pytester: pytest.Pytester) 
     def allocations() -> int:
         with ResultsReader(database_path(pytester.path)) as reader:
             (test,) = reader.latest_tests()
-        return test.phases[0].allocations
+        return sum(stack.allocations for stack in test.stacks_of("peak"))
 
     pytester.runpytest("--memray")
     few = allocations()
     for arguments in (["--trace-python-allocators"], ["-o", "trace_python_allocators=true"]):
         pytester.runpytest("--memray", *arguments)
-        assert allocations() > few + 5000
+        assert allocations() > few + 4000
 
 
 def test_captures_are_kept_where_memray_can_read_them(pytester: pytest.Pytester) -> None:
@@ -157,7 +157,7 @@ def test_captures_are_kept_where_memray_can_read_them(pytester: pytest.Pytester)
     )
     assert metadata["test_id"] == "test_it.py::test_a"
     assert metadata["result_file"] == str(capture)
-    assert metadata["peak_memory"] == pytest.approx(4 * MB, abs=4096)
+    assert metadata["peak_memory"] == pytest.approx(4 * MB, abs=32 * 1024)
     command = [sys.executable, "-m", "memray", "stats", "--json", "-o", "stats.json", str(capture)]
     subprocess.run(command, cwd=pytester.path, check=True, capture_output=True)
     assert "bytearray" in capture.parent.parent.joinpath("test_it.py").read_text()
@@ -185,7 +185,9 @@ def test_a_captures_name_is_cut_with_a_digest() -> None:
 
 def test_an_increase_fails_when_asked_for(grown: pytest.Pytester) -> None:
     grown.runpytest("--memray").assert_outcomes(passed=1)
-    grown.runpytest("--fail-on-increase").assert_outcomes(passed=1)  # the last run passed at 5 MiB
+    # The last run passed at 5 MiB. A chunk of the interpreter's own stack, 16 KiB, may begin now.
+    tolerance = ("-o", "memray_increase_tolerance=1%")
+    grown.runpytest("--fail-on-increase", *tolerance).assert_outcomes(passed=1)
 
 
 @pytest.mark.parametrize(

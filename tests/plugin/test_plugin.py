@@ -219,6 +219,7 @@ def test_results_say_what_was_measured(pytester: pytest.Pytester) -> None:
     assert phase is not None
     assert phase.peak_bytes == pytest.approx(3 * MB, abs=16 * 1024)
     assert phase.allocated_bytes == pytest.approx(5 * MB, abs=16 * 1024)
+    assert phase.allocations is not None
     assert phase.allocations >= 2
     assert phase.alive_bytes < MB
     (check,) = test.checks

@@ -124,7 +124,7 @@ def said(window: Window) -> Said:
     return Said(
         window.peak,
         window.alive,
-        window.sizes,
+        window.sizes or {},
         holdings(window.at_peak),
         holdings(window.at_end),
     )
@@ -830,7 +830,7 @@ def run(how, body):
 
 
 #: Stacks end below these.
-CALLERS = {Capture.call.__code__.co_filename: "call", __file__: "runs"}
+CALLERS = {Capture.call.__code__.co_filename: "_call", __file__: "runs"}
 
 
 def below_the_caller(frames):
@@ -845,7 +845,7 @@ def below_the_caller(frames):
 #: What else there is (Python's arenas, the states of its threads) comes by chance.
 def is_the_bodys(frames):
     return any(
-        file == __file__ and function not in ("main", "run", "runs")
+        file == __file__ and function not in ("main", "run", "runs", "added_up")
         for function, file, _ in frames[:1]
     )
 
@@ -947,12 +947,26 @@ def tracker(path):
     )
 
 
-def capture(path):
-    return Capture(path, native=NATIVE, python_allocators=PYTHON_ALLOCATORS, keep=True)
+def capture(path, **options):
+    return Capture(path, native=NATIVE, python_allocators=PYTHON_ALLOCATORS, keep=True, **options)
+
+
+def added_up(path, body):
+    capturing = capture(path, aggregated=True)
+    make_room()
+    kept.clear()
+    capturing.start()
+    run(capturing.call, body)
+    kept.clear()
+    with capturing.reading() as measurements:
+        assert list(measurements) == [capturing.called]
+        return by_memlens(measurements[capturing.called], body)
 
 
 def main():
-    own, windows, shared = map(Path, ("own.bin", "windows.bin", "shared.bin"))
+    own, windows, shared, sums = map(
+        Path, ("own.bin", "windows.bin", "shared.bin", "sums.bin")
+    )
     with tracker(own):  # Python looks up the lines of a function once, if it is being followed
         for body in BODIES * 3:
             run(runs, body)
@@ -983,6 +997,7 @@ def main():
             ours = by_memlens(measurements[capturing.called], body)
         said[body.__name__] = {
             "ours": ours,
+            "ours aggregated": added_up(sums, body),
             "memray's of the same file": by_memray(windows, body),
             "memray's of a file of its own": by_memray(own, body),
             "sizes": sizes_in_window(windows),
@@ -1130,6 +1145,27 @@ def test_a_window_among_others_in_one_file_says_the_same(
     said = captured.bodies[body]
     ours = by_stack(said["ours among others"][what], "size", "frames")
     assert ours == by_stack(said["ours"][what], "size", "frames")
+
+
+@pytest.mark.parametrize(
+    "what", ["at_peak", "at_end", "at_peak_of_own_thread", "at_end_of_own_thread"]
+)
+@pytest.mark.parametrize("body", BODIES)
+def test_a_capture_that_memray_adds_up_says_the_same(
+    captured: Captured, body: str, what: str
+) -> None:
+    said = captured.bodies[body]
+    # How Python itself calls a function depends on whether the caller was being followed.
+    frames = "python" if captured.way == "native" else "frames"
+    ours = by_stack(said["ours aggregated"][what], "size", frames)
+    assert ours == by_stack(said["ours"][what], "size", frames)
+
+
+@pytest.mark.parametrize("body", BODIES)
+def test_a_capture_that_memray_adds_up_knows_no_totals(captured: Captured, body: str) -> None:
+    ours = captured.bodies[body]["ours aggregated"]
+    assert (ours["allocated"], ours["allocations"], ours["histogram"]) == (None, None, [])
+    assert ours["peak_of_stacks"] == ours["peak"] > 0
 
 
 def test_native_frames_are_only_there_if_asked_for(captured: Captured) -> None:

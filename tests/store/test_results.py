@@ -131,6 +131,39 @@ def test_the_newest_result_of_a_test_is_the_one_that_counts(project: Path) -> No
         assert reader.latest_tests("tests/test_b.py") == []
 
 
+def counted(allocations: int | None, name: str = "test_a") -> TestRecord:
+    phase = PhaseRecord("call", 31, allocations, allocations, 7)
+    return replace(TEST, nodeid=f"tests/test_a.py::{name}", phases=(phase,))
+
+
+@pytest.mark.parametrize(
+    ("counts", "is_heavy"),
+    [
+        ([], False),
+        ([None], False),
+        ([99_999], False),
+        ([100_000], True),
+        ([10, 100_000], True),
+        ([100_000, 10], False),
+        ([100_000, 10, None], False),
+        ([100_000, *[None] * 19], True),
+        ([100_000, *[None] * 20], False),
+        ([100_000, *[None] * 20, 200_000, None], True),
+    ],
+)
+def test_a_test_is_heavy_by_its_last_count_unless_that_is_old(
+    project: Path, counts: list[int | None], is_heavy: bool
+) -> None:
+    for number, allocations in enumerate(counts):
+        writer = begin(project, f"run-{number}")
+        writer.add_test(counted(allocations))
+        writer.add_test(counted(5, "test_other"))
+        writer.close()
+    begin(project, "run-last").close()
+    with ResultsReader(database_path(project)) as reader:
+        assert reader.heavy_tests() == ([("tests/test_a.py", "test_a")] if is_heavy else [])
+
+
 def test_a_test_is_the_same_however_its_file_was_named_on_the_command_line(project: Path) -> None:
     writer = begin(project)
     outside = replace(TEST, path="/lib/test_a.py")

@@ -17,7 +17,12 @@ from typing import Any, ParamSpec, TypeVar
 from memray import FileDestination, FileFormat, Tracker
 
 from memlens.recording.marks import MOST_WINDOWS, memlens_window_mark
-from memlens.recording.measurement import CaptureError, Measurement, read_capture
+from memlens.recording.measurement import (
+    CaptureError,
+    Measurement,
+    read_aggregated_capture,
+    read_capture,
+)
 from memlens.recording.survivors import without_the_runners
 
 P = ParamSpec("P")
@@ -41,6 +46,7 @@ class Capture:
         native_peaks: bool = True,
         python_allocators: bool = False,
         objects: bool = False,
+        aggregated: bool = False,
         keep: bool = False,
     ):
         """Capture into the file *path*, which is overwritten, and deleted after reading.
@@ -48,14 +54,16 @@ class Capture:
         *native* records native frames too; without *native_peaks* they are read only in stacks of
         what is alive at a window's end, since that takes long. *python_allocators* records each
         block that Python's own allocators hand out instead of the arenas they take from the system,
-        *objects* which Python objects outlive the capture (CPython 3.13.3 and newer). *keep* leaves
-        the file there.
+        *objects* which Python objects outlive the capture (CPython 3.13.3 and newer). *aggregated*
+        is for one window and has memray add up while it records: reading takes no time however
+        many allocations there are, but these are not counted. *keep* leaves the file there.
         """
         self.path = path
         self._native = native
         self._native_peaks = native and native_peaks
         self._python_allocators = python_allocators
         self._objects = objects
+        self._aggregated = aggregated
         self._keep = keep
         #: None before the start and after the stop.
         self._tracker: Tracker | None = None
@@ -64,6 +72,8 @@ class Capture:
         self._stopping = _thread.allocate_lock()
         #: It was given up because of its file's size.
         self.is_too_large = False
+        #: Why it never began.
+        self._failure: CaptureError | None = None
         self._windows = 0
         #: That of the window that has begun and not ended.
         self._mark: mmap | None = None
@@ -94,17 +104,23 @@ class Capture:
             return 0
 
     def start(self) -> None:
-        """Begin to record.
+        """Begin to record; what is aggregated only at its window, so that there is nothing else.
 
         Raises:
             CaptureError: memray could not, or is recording already.
         """
+        if not self._aggregated:
+            self._start()
+
+    def _start(self) -> None:
         try:
             tracker = Tracker(
                 destination=FileDestination(self.path, overwrite=True, compress_on_exit=False),
                 native_traces=self._native,
                 trace_python_allocators=self._python_allocators,
-                file_format=FileFormat.ALL_ALLOCATIONS,
+                file_format=FileFormat.AGGREGATED_ALLOCATIONS
+                if self._aggregated
+                else FileFormat.ALL_ALLOCATIONS,
                 memory_interval_ms=_MEMORY_INTERVAL,
                 # Older releases of memray do not know it.
                 **({"track_object_lifetimes": True} if self._objects else {}),
@@ -127,6 +143,8 @@ class Capture:
         """
         if not self.is_running:
             return None
+        if self._aggregated:
+            return 0  # the window is the whole capture
         if anew and threading.getprofile() is not self._hook:
             threading.setprofile(self._hook)
         if self._hook is not None and (anew or sys.getprofile() is None):
@@ -139,23 +157,40 @@ class Capture:
             return None
         return number
 
+    def _start_late(self) -> None:
+        """Start what is aggregated: right before its only window."""
+        try:
+            self._start()
+        except CaptureError as error:
+            self._failure = error
+
     def end(self, window: int | None) -> None:
         """End the window that `begin` has begun."""
         mark, self._mark = self._mark, None
-        if mark is None or window is None or getpid() != self._pid:
+        if window is None or getpid() != self._pid:
             return
         if self._objects:
             # What only a cycle or an interpreter's cache still holds is no leak of the test's.
             gc.collect()
             if sys.version_info >= (3, 13):
                 sys._clear_internal_caches()  # noqa: SLF001 - no other way
-        mark.close()
+        if self._aggregated:
+            self.stop()
+        elif mark is not None:
+            mark.close()
 
     def call(self, body: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return ``body(*args, **kwargs)``, in a window of its own, `called`.
 
         Stacks of its allocations end below this frame.
         """
+        if self._aggregated:
+            self._start_late()
+        return self._call(body, *args, **kwargs)
+
+    # A function of its own: memray finds its way among native frames only below one whose call it
+    # has seen.
+    def _call(self, body: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         # Nothing may stand between the marks and the body: memray would record it too.
         self.called = window = self.begin()
         try:
@@ -170,6 +205,13 @@ class Capture:
 
         Whatever else the event loop runs meanwhile is measured with it.
         """
+        if self._aggregated:
+            self._start_late()
+        return await self._call_async(body, *args, **kwargs)
+
+    async def _call_async(
+        self, body: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         self.called = window = self.begin()
         try:
             return await body(*args, **kwargs)
@@ -218,15 +260,18 @@ class Capture:
         windows left alive.
 
         Raises:
-            CaptureError: the file cannot be read, or this is another process.
+            CaptureError: the file cannot be read, it never began, or this is another process.
         """
+        if self._failure is not None:
+            raise self._failure
         if getpid() != self._pid:
             raise CaptureError("it came back from a process that it had forked")
         try:
             if self._survivors:
                 self.survivors = without_the_runners(self._survivors, self.path)
                 self._survivors = ()
-            with read_capture(
+            read = read_aggregated_capture if self._aggregated else read_capture
+            with read(
                 self.path,
                 native=self._native,
                 native_peaks=self._native_peaks,

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import gc
-import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from memray import FileReader
+from memray import AllocationRecord, FileReader
 
+from memlens.recording.opening import open_capture
 from memlens.recording.replay import Held, Window, replay
 from memlens.stacks import Frame, Stacks, StackSum
 
 #: Frames of one stack that are read. Deeper ones (runaway recursion) are cut at the outer end.
 _DEEPEST_STACK = 512
-#: Bytes.
-_TRIMMED_AT_ONCE = 64 * 1024
 
 
 class CaptureError(Exception):
@@ -37,19 +35,20 @@ class Measurement:
         self.peak = window.peak
         #: Allocated in the window and still alive at its end.
         self.alive = window.alive
-        #: Sum of all allocations, and their number.
-        self.allocated = sum(size * count for size, count in window.sizes.items())
-        self.allocations = sum(window.sizes.values())
+        sizes = window.sizes
+        #: Sum of all allocations, and their number; None if they were not counted.
+        self.allocated = None if sizes is None else sum(s * n for s, n in sizes.items())
+        self.allocations = None if sizes is None else sum(sizes.values())
 
     @property
     def histogram(self) -> tuple[int, ...]:
         """Number of allocations by size.
 
         The first is of 0 B and 1 B, the next of 2 to 3 B, then of 4 to 7 B, and so on to the
-        largest there was.
+        largest there was. Empty if they were not counted.
         """
         counts: Counter[int] = Counter()
-        for size, count in self._window.sizes.items():
+        for size, count in (self._window.sizes or {}).items():
             counts[max(size.bit_length() - 1, 0)] += count
         return tuple(counts[power] for power in range(max(counts, default=-1) + 1))
 
@@ -80,42 +79,66 @@ def read_capture(
     Raises:
         CaptureError: memray cannot read the file, or it is too large to be replayed.
     """
-    try:
-        _trim(path)
-        reader = FileReader(path)
-    except Exception as error:  # whatever memray makes of a damaged file
-        raise CaptureError(f"memray's capture cannot be read: {error}") from error
-    with reader:
-        try:
-            own = reader.metadata.main_thread_id
-            frames = FrameReader(own, native, native_peaks, outermost_file)
-            with _without_garbage_collection():
-                measurements = {
-                    number: Measurement(window, frames)
-                    for number, window in replay(_records(reader))
-                }
-        except Exception as error:
-            raise CaptureError(f"memray's capture cannot be read: {error}") from error
+    with _opened(path, open_capture) as reader:
+        frames = FrameReader(reader.metadata.main_thread_id, native, native_peaks, outermost_file)
+        with _blaming_memray(), _without_garbage_collection():
+            records = iter(reader.get_allocation_records())
+            measurements = {
+                number: Measurement(window, frames) for number, window in replay(records)
+            }
         yield measurements
 
 
-def _trim(path: Path) -> None:
-    """Cut the zeros off the end of the file, up to which memray has reserved space.
+@contextmanager
+def read_aggregated_capture(
+    path: Path, *, native: bool, native_peaks: bool, outermost_file: str
+) -> Iterator[dict[int, Measurement]]:
+    """Give what the whole capture at *path* took, as number 0, like `read_capture`.
 
-    memray's reader looks for the last byte that is not zero too, but one by one, with two system
-    calls for each, whenever it opens the file: for most captures that takes longer than all the
-    rest.
+    Raises:
+        CaptureError: memray cannot read the file.
     """
-    with path.open("r+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        while end:
-            start = max(0, end - _TRIMMED_AT_ONCE)
-            file.seek(start)
-            data = file.read(end - start).rstrip(b"\0")
-            end = start + len(data)
-            if data:
-                break
-        file.truncate(end)
+    with _opened(path, FileReader) as reader:
+        frames = FrameReader(reader.metadata.main_thread_id, native, native_peaks, outermost_file)
+        with _blaming_memray():
+            peak = reader.get_high_watermark_allocation_records(merge_threads=False)
+            at_peak = _held(peak, outermost_file)
+            at_end = _held(
+                reader.get_leaked_allocation_records(merge_threads=False), outermost_file
+            )
+        window = Window(
+            sum(each.size for each in at_peak),
+            sum(each.size for each in at_end),
+            None,
+            at_peak,
+            at_end,
+        )
+        yield {0: Measurement(window, frames)}
+
+
+@contextmanager
+def _opened(path: Path, opening: Callable[[Path], FileReader]) -> Iterator[FileReader]:
+    with _blaming_memray():
+        reader = opening(path)
+    with reader:
+        yield reader
+
+
+@contextmanager
+def _blaming_memray() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # whatever memray makes of a damaged file
+        raise CaptureError(f"memray's capture cannot be read: {error}") from error
+
+
+def _held(records: Iterable[AllocationRecord], but_by: str) -> list[Held]:
+    """Return what is held, but not by code of the file *but_by*, which called the body."""
+    return [
+        Held(record.size, record.n_allocations, record)
+        for record in records
+        if [file for _, file, _ in record.stack_trace(max_stacks=1)] != [but_by]
+    ]
 
 
 @contextmanager
@@ -128,10 +151,6 @@ def _without_garbage_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _records(reader: FileReader) -> Iterator[Any]:
-    return iter(reader.get_allocation_records())
 
 
 @dataclass(frozen=True)

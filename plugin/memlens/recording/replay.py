@@ -100,8 +100,8 @@ class Window:
     peak: int = 0
     #: Allocated in the window and still alive at its end.
     alive: int = 0
-    #: Number of allocations by size.
-    sizes: dict[int, int] = field(default_factory=dict)
+    #: Number of allocations by size; None if they were not counted.
+    sizes: dict[int, int] | None = field(default_factory=dict)
     #: What was alive at the peak and at the end, by call stack and thread.
     at_peak: list[Held] = field(default_factory=list)
     at_end: list[Held] = field(default_factory=list)

@@ -79,9 +79,10 @@ def _details(test: TestRecord, shown: Shown) -> Iterator[str]:
     if standing:
         yield ", ".join(standing)
     phase = test.phase("call")
-    if phase is None or not phase.allocations:
+    if phase is None or phase.allocations == 0:
         return
-    yield f"{_count(phase.allocations, 'allocation')}{histogram(phase.histogram, shown)}"
+    if phase.allocations is not None:
+        yield f"{_count(phase.allocations, 'allocation')}{histogram(phase.histogram, shown)}"
     functions = _biggest_functions(test.stacks_of("peak"))[: shown.functions]
     width = max((len(format_size(size)) for _, size in functions), default=0)
     for place, size in functions:
@@ -141,11 +142,16 @@ def _write_near(writer: Writer, tests: Sequence[TestRecord]) -> None:
 
 
 def _totals(heaviest: Sequence[TestRecord]) -> Iterator[str]:
-    allocations = sum(
-        phase.allocations for test in heaviest if (phase := test.phase("call")) is not None
-    )
+    counts = [
+        phase.allocations
+        for test in heaviest
+        if (phase := test.phase("call")) is not None and phase.allocations is not None
+    ]
+    allocations = f"{_count(sum(counts), 'allocation')}, " if counts else ""
+    if 0 < len(counts) < len(heaviest):
+        allocations = f"{allocations[:-2]} in {len(counts):,} of them, "
     yield (
-        f"{_count(len(heaviest), 'test')} measured, {_count(allocations, 'allocation')}, highest"
+        f"{_count(len(heaviest), 'test')} measured, {allocations}highest"
         f" peak {format_size(_peak(heaviest[0]))} in {heaviest[0].nodeid}"
     )
     kinds = [

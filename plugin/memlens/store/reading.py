@@ -117,6 +117,23 @@ class ResultsReader:
         )
         return {(row[0], row[1]): row[2] for row in rows}
 
+    def heavy_tests(self) -> list[tuple[str, str]]:
+        """Return path and name of each test that made very many allocations when last counted.
+
+        Very many are 100,000 and more in the call. A count that is older than the test's last 20
+        results says nothing any more.
+        """
+        rows = self._rows(
+            "SELECT DISTINCT test.path, test.name FROM phase JOIN test ON test.id = phase.test"
+            # As in the index phase_heavy, or SQLite would not use it.
+            " WHERE phase.name = 'call' AND phase.allocations >= 100000 AND ("
+            "SELECT count(*) + 20 * count(counted.allocations) FROM test AS later"
+            " LEFT JOIN phase AS counted ON counted.test = later.id AND counted.name = 'call'"
+            " WHERE later.path = test.path AND later.name = test.name AND later.id > test.id"
+            ") < 20"
+        )
+        return [(row[0], row[1]) for row in rows]
+
     def outcomes(self, run: int) -> dict[str, int]:
         """Return how many tests of *run* have ended up to now, by outcome."""
         rows = self._rows(

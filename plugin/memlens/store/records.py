@@ -48,11 +48,13 @@ class PhaseRecord:
 
     name: Literal["setup", "call", "teardown"]
     peak_bytes: int
-    allocated_bytes: int
-    allocations: int
+    #: Sum of all allocations and their number; None if they were not counted.
+    allocated_bytes: int | None
+    allocations: int | None
     #: Allocated in the phase and still alive at its end.
     alive_bytes: int
     #: Number of allocations by size: of 0 B and 1 B, of 2 to 3 B, of 4 to 7 B, and so on.
+    #: Empty if they were not counted.
     histogram: tuple[int, ...] = ()
 
 

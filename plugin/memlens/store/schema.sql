@@ -44,12 +44,14 @@ CREATE TABLE phase (
     test            INTEGER NOT NULL REFERENCES test (id) ON DELETE CASCADE,
     name            TEXT    NOT NULL CHECK (name IN ('setup', 'call', 'teardown')),
     peak_bytes      INTEGER NOT NULL,       -- the most that was alive at once
-    allocated_bytes INTEGER NOT NULL,       -- sum of all allocations
-    allocations     INTEGER NOT NULL,       -- their number
+    allocated_bytes INTEGER,                -- sum of all allocations; NULL if they were not counted
+    allocations     INTEGER,                -- their number, likewise
     alive_bytes     INTEGER NOT NULL,       -- allocated in the phase and alive at its end
     histogram       TEXT    NOT NULL,       -- allocations by size, a JSON list: 0-1 B, 2-3 B, 4-7 B…
     PRIMARY KEY (test, name)
 ) WITHOUT ROWID;
+-- They are few: tests that are measured without counting allocations when they run again.
+CREATE INDEX phase_heavy ON phase (test) WHERE name = 'call' AND allocations >= 100000;
 
 -- One limit that the test declared, and how it went.
 CREATE TABLE limit_check (
