@@ -109,7 +109,8 @@ class Runner:
         # pytest finds and loads them by itself, as a user's; to be found is a part of their cost.
         # So PYTEST_DISABLE_PLUGIN_AUTOLOAD, which would keep the other one out too, is no use.
         return {
-            NONE: (),
+            # A folder more to look for modules in is no plugin's fault.
+            NONE: (self.scratch,),
             PYTEST_MEMRAY: (self.environment.pytest_memray,),
             MEMLENS: (self.environment.memlens,),
         }[contender]

@@ -33,7 +33,7 @@ class Spot(NamedTuple):
     window: int | None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Attempt:
     """A test that is being run, or was, and is not a result yet."""
 

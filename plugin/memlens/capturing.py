@@ -23,7 +23,7 @@ class NothingMeasuredError(Exception):
     """Nothing can be measured here, this test or another. Says why."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Captures:
     """Makes captures, one at a time, as the settings and a test's limits demand."""
 

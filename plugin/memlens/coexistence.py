@@ -8,7 +8,6 @@ pytest loads first is up to the environment (entry points come in no order that 
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,7 +72,9 @@ def header_lines(manager: pytest.PytestPluginManager) -> Sequence[str]:
     """Return what the head of the session says about pytest-memray: a line if it is installed."""
     if not isinstance(manager.get_plugin(_NAMES[0]), _Placeholder):
         return ()  # blocked by the user, who knows
-    if importlib.util.find_spec("pytest_memray") is None:
+    from importlib.util import find_spec  # only now: importing it takes a while
+
+    if find_spec("pytest_memray") is None:
         return ()
     return (
         "memlens: pytest-memray is installed too and was not loaded, since memlens measures and"

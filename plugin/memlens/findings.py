@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from memlens.sizes import format_size
 from memlens.store.records import FrameRecord, StackRecord, TestRecord
@@ -21,16 +20,14 @@ Severity = Literal["error", "warning", "information"]
 _PEAK_STACKS = 3
 
 
-@dataclass(frozen=True)
-class Related:
+class Related(NamedTuple):
     """One step of a call stack that explains a finding."""
 
     frame: FrameRecord
     message: str
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(NamedTuple):
     """One thing to tell about a line."""
 
     code: Code

@@ -54,7 +54,7 @@ class LimitExceeded(Failed):
         self.line = line
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Plan:
     """How one test is measured."""
 
@@ -69,7 +69,7 @@ class _Plan:
     was_called: bool = False
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Measurer:
     """Measures the tests of one process."""
 

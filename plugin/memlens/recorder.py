@@ -12,7 +12,7 @@ import sys
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from importlib import metadata
 from os import getpid  # so, since tests replace os.getpid
 from pathlib import Path
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from memlens.store import ResultsError, ResultsWriter, RunRecord, TestRecord
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Outcome:
     """How a test went, as far as it has been reported."""
 
@@ -42,7 +42,7 @@ class _Outcome:
     record: TestRecord | None = None
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Recorder:
     """Joins outcomes and measurements, and writes the results of one run."""
 
@@ -111,8 +111,8 @@ class Recorder:
         outcome = self._outcomes.pop(key)
         if outcome.again or outcome.record is None or getpid() != self._pid:
             return  # a test forked and came back in the child too: it must not write
-        test = replace(
-            outcome.record, outcome=outcome.outcome, duration=outcome.duration, worker=key[1]
+        test = outcome.record._replace(
+            outcome=outcome.outcome, duration=outcome.duration, worker=key[1]
         )
         self.tests.append(_outline(test))
         if self.faults:
@@ -205,10 +205,9 @@ def _is_subtest(report: pytest.TestReport) -> bool:
 
 def _outline(test: TestRecord) -> TestRecord:
     """Return *test* with so little of its stacks that those of a large suite fit into memory."""
-    return replace(
-        test,
+    return test._replace(
         stacks=tuple(
-            replace(stack, frames=tuple(f for f in stack.frames if f.kind != "native")[:1])
+            stack._replace(frames=tuple(f for f in stack.frames if f.kind != "native")[:1])
             for stack in test.stacks_of("peak")
         ),
     )

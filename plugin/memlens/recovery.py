@@ -12,10 +12,9 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from os import getpid  # so, since tests replace os.getpid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from memlens.attempts import Attempt
@@ -64,8 +63,7 @@ class Journal:
             os.write(self._file, json.dumps(line).encode() + b"\n")
 
 
-@dataclass(frozen=True)
-class Recovered:
+class Recovered(NamedTuple):
     """A result that was not written."""
 
     record: TestRecord
@@ -77,7 +75,7 @@ class Recovered:
 
 def describe_run(folder: Path, run: RunRecord, database: Path) -> None:
     """Note in *folder* which run its captures are of, and where its results go."""
-    text = json.dumps({"run": vars(run), "database": str(database)})
+    text = json.dumps({"run": run._asdict(), "database": str(database)})
     with suppress(OSError):
         (folder / _RUN).write_text(text, encoding="utf-8")
 
@@ -123,7 +121,7 @@ def _write_results(folder: Path) -> int:
     run = RunRecord(**{**data["run"], "command_line": tuple(data["run"]["command_line"])})
     database = Path(data["database"])
     found = [
-        replace(each.record, outcome=each.outcome, duration=each.duration)
+        each.record._replace(outcome=each.outcome, duration=each.duration)
         for each in recover(folder, Path(run.rootdir))
         if each.outcome is not None
     ]

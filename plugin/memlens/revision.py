@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 #: Seconds that the end of a run may wait for git.
 _PATIENCE = 5.0
 
 
-@dataclass(frozen=True)
-class Revision:
+class Revision(NamedTuple):
     """The state of a git work tree. Both None where there is none."""
 
     commit: str | None = None

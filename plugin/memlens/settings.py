@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from memlens.sizes import parse_size
-
 #: memray has no build for Windows: there nothing can be measured.
 MEMRAY_RUNS_HERE = sys.platform != "win32"
 
@@ -187,6 +185,8 @@ def _number(name: str, value: object, *, least: int) -> int:
 
 
 def _size(name: str, value: str) -> int:
+    from memlens.sizes import parse_size
+
     try:
         return parse_size(value)
     except ValueError as error:

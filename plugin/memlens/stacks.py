@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True)
-class StackFrame:
+class StackFrame(NamedTuple):
     """One frame of a call stack, as a ``filter_fn`` sees it."""
 
     #: The function's name; for native frames the C or C++ symbol.
@@ -19,8 +17,7 @@ class StackFrame:
     lineno: int
 
 
-@dataclass(frozen=True)
-class Stack:
+class Stack(NamedTuple):
     """A call stack, the most recent frame first."""
 
     frames: tuple[StackFrame, ...]
@@ -60,8 +57,7 @@ class MeasuredStack(NamedTuple):
         return Stack(tuple(StackFrame(f.function, f.filename, f.line) for f in self.frames))
 
 
-@dataclass(frozen=True)
-class StackSum:
+class StackSum(NamedTuple):
     """What one call stack of one or several threads held, before anybody looks at its frames."""
 
     #: Bytes, and the number of allocations that make them up.
@@ -129,8 +125,7 @@ class Stacks:
             merged[each.key] = (
                 each
                 if known is None
-                else replace(
-                    known,
+                else known._replace(
                     size=known.size + each.size,
                     allocations=known.allocations + each.allocations,
                     current_thread=known.current_thread or each.current_thread,

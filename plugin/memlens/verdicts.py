@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from memlens.markers import Limit, LimitLeakedObjects, LimitLeaks, LimitMemory
 from memlens.sizes import format_size
@@ -16,8 +16,7 @@ from memlens.store.records import CheckRecord, Verdict
 _NAMED_TYPES = 5
 
 
-@dataclass(frozen=True)
-class Evidence:
+class Evidence(NamedTuple):
     """What verdicts are reached from. Sizes are bytes."""
 
     #: What was alive at the peak and after the body, by call stack and thread.
@@ -29,8 +28,7 @@ class Evidence:
     survivors: Sequence[object] = ()
 
 
-@dataclass(frozen=True)
-class Judgement:
+class Judgement(NamedTuple):
     """One limit's verdict and the stacks that explain it."""
 
     check: CheckRecord

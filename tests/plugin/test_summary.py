@@ -161,7 +161,7 @@ def test_native_frames_are_shown_when_asked_for_or_when_there_are_no_others() ->
     none = StackRecord("leak", MB, 1, ())
     test = TestRecord(
         **{
-            **vars(result("test_a", MB)),
+            **result("test_a", MB)._asdict(),
             "checks": (CheckRecord("limit_leaks", 1, MB, "exceeded", "leaks"),),
             "stacks": (mixed, pure, none),
         }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,11 +66,11 @@ def project(tmp_path: Path) -> Path:
 
 
 def begin(project: Path, uuid: str = "run-1") -> ResultsWriter:
-    return ResultsWriter(database_path(project), replace(RUN, rootdir=str(project), uuid=uuid))
+    return ResultsWriter(database_path(project), RUN._replace(rootdir=str(project), uuid=uuid))
 
 
 def without_ids(test: TestRecord) -> TestRecord:
-    return replace(test, id=None, run=None)
+    return test._replace(id=None, run=None)
 
 
 def test_a_test_is_read_as_it_was_written(project: Path) -> None:
@@ -117,10 +116,10 @@ def test_a_run_tells_how_it_ended(project: Path) -> None:
 def test_the_newest_result_of_a_test_is_the_one_that_counts(project: Path) -> None:
     first = begin(project)
     first.add_test(TEST)
-    first.add_test(replace(TEST, nodeid="tests/test_a.py::test_other"))
+    first.add_test(TEST._replace(nodeid="tests/test_a.py::test_other"))
     first.close()
     second = begin(project, "run-2")
-    second.add_test(replace(TEST, checks=(), outcome="passed"))
+    second.add_test(TEST._replace(checks=(), outcome="passed"))
     second.close()
     with ResultsReader(second.path) as reader:
         assert [(t.nodeid, t.outcome) for t in reader.latest_tests("tests/test_a.py")] == [
@@ -133,7 +132,7 @@ def test_the_newest_result_of_a_test_is_the_one_that_counts(project: Path) -> No
 
 def counted(allocations: int | None, name: str = "test_a") -> TestRecord:
     phase = PhaseRecord("call", 31, allocations, allocations, 7)
-    return replace(TEST, nodeid=f"tests/test_a.py::{name}", phases=(phase,))
+    return TEST._replace(nodeid=f"tests/test_a.py::{name}", phases=(phase,))
 
 
 @pytest.mark.parametrize(
@@ -166,10 +165,10 @@ def test_a_test_is_heavy_by_its_last_count_unless_that_is_old(
 
 def test_a_test_is_the_same_however_its_file_was_named_on_the_command_line(project: Path) -> None:
     writer = begin(project)
-    outside = replace(TEST, path="/lib/test_a.py")
-    writer.add_test(replace(outside, nodeid="../lib/test_a.py::test_a"))
-    writer.add_test(replace(outside, nodeid="::test_a", outcome="passed", checks=()))
-    writer.add_test(replace(outside, nodeid="::test_a", path="/lib/test_b.py"))
+    outside = TEST._replace(path="/lib/test_a.py")
+    writer.add_test(outside._replace(nodeid="../lib/test_a.py::test_a"))
+    writer.add_test(outside._replace(nodeid="::test_a", outcome="passed", checks=()))
+    writer.add_test(outside._replace(nodeid="::test_a", path="/lib/test_b.py"))
     writer.close()
     with ResultsReader(writer.path) as reader:
         assert [(test.path, test.outcome) for test in reader.latest_tests()] == [
@@ -219,7 +218,7 @@ def test_a_frame_is_stored_once_however_many_stacks_pass_it(project: Path) -> No
 
 def test_a_test_that_cannot_be_stored_leaves_no_half_behind(project: Path) -> None:
     writer = begin(project)
-    wrong = replace(TEST, stacks=(replace(TEST.stacks[0], kind="nonsense"),))  # type: ignore[arg-type]
+    wrong = TEST._replace(stacks=(TEST.stacks[0]._replace(kind="nonsense"),))  # type: ignore[arg-type]
     with pytest.raises(ResultsError, match=r"results\.db"):
         writer.add_test(wrong)
     writer.add_test(TEST)

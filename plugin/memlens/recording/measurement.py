@@ -6,13 +6,12 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from memray import AllocationRecord, FileReader
 
-from memlens.recording.opening import open_capture
+from memlens.recording.opening import open_aggregated, open_capture
 from memlens.recording.replay import Held, Window, replay
 from memlens.stacks import Frame, Stacks, StackSum
 
@@ -98,7 +97,7 @@ def read_aggregated_capture(
     Raises:
         CaptureError: memray cannot read the file.
     """
-    with _opened(path, FileReader) as reader:
+    with _opened(path, open_aggregated) as reader:
         frames = FrameReader(reader.metadata.main_thread_id, native, native_peaks, outermost_file)
         with _blaming_memray():
             peak = reader.get_high_watermark_allocation_records(merge_threads=False)
@@ -153,8 +152,7 @@ def _without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-@dataclass(frozen=True)
-class FrameReader:
+class FrameReader(NamedTuple):
     """Reads the frames of records."""
 
     #: The thread that ran the test.

@@ -77,6 +77,17 @@ def open_capture(path: Path) -> FileReader:
             os.pwrite(file.fileno(), data[size : size + len(_TRAILER)], size)
 
 
+def open_aggregated(path: Path) -> FileReader:
+    """Open the capture *path*, in which memray has added up, and which has been stopped.
+
+    Raises:
+        Exception: whatever memray makes of a damaged file.
+    """
+    with path.open("r+b", buffering=0) as file:
+        _trim(file)
+    return FileReader(path)
+
+
 def _trim(file: FileIO) -> None:
     """Cut the zeros off the end of the file, up to which memray has reserved space.
 

@@ -81,8 +81,7 @@ class Location:
         self.count -= count
 
 
-@dataclass(frozen=True)
-class Held:
+class Held(NamedTuple):
     """What one call stack of one thread held."""
 
     #: Bytes, and the number of allocations that make them up.
@@ -92,7 +91,7 @@ class Held:
     record: Record
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Window:
     """What was allocated in one window of a capture, and only that. Sizes are bytes."""
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from memlens.sizes import format_size
 from memlens.store.records import FrameRecord, StackRecord, TestRecord
@@ -26,8 +25,7 @@ class Verbosity(Protocol):
         """Whether native frames are shown."""
 
 
-@dataclass(frozen=True)
-class Detail:
+class Detail(NamedTuple):
     """How much to tell. None stands for all."""
 
     stacks: int | None = 5

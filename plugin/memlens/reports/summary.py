@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from memlens.sizes import format_size
 from memlens.store.records import CheckRecord, StackRecord, TestRecord
@@ -38,8 +37,7 @@ class Writer(Protocol):
         """Write *title* in a line of *sep*."""
 
 
-@dataclass(frozen=True)
-class Shown:
+class Shown(NamedTuple):
     """What of a run is shown."""
 
     #: How many tests; 0 for all.

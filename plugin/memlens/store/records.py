@@ -6,16 +6,14 @@ Sizes are bytes, lines count from 1, paths are as in `schema.sql` (see `FrameRec
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal, NamedTuple
 
 FrameKind = Literal["project", "library", "native"]
 StackKind = Literal["peak", "leak"]
 Verdict = Literal["passed", "exceeded", "not_judged"]
 
 
-@dataclass(frozen=True)
-class FrameRecord:
+class FrameRecord(NamedTuple):
     """A place in code that a stack passed."""
 
     function: str
@@ -27,8 +25,7 @@ class FrameRecord:
     kind: FrameKind
 
 
-@dataclass(frozen=True)
-class StackRecord:
+class StackRecord(NamedTuple):
     """One call stack and what it held, at the peak or after the test."""
 
     kind: StackKind
@@ -42,8 +39,7 @@ class StackRecord:
         return next((frame for frame in self.frames if frame.kind == "project"), None)
 
 
-@dataclass(frozen=True)
-class PhaseRecord:
+class PhaseRecord(NamedTuple):
     """What one phase of a test took."""
 
     name: Literal["setup", "call", "teardown"]
@@ -58,8 +54,7 @@ class PhaseRecord:
     histogram: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
-class CheckRecord:
+class CheckRecord(NamedTuple):
     """One declared limit and how the test did against it."""
 
     marker: str
@@ -69,12 +64,8 @@ class CheckRecord:
     message: str
 
 
-@dataclass(frozen=True)
-class TestRecord:
+class TestRecord(NamedTuple):
     """One measured test."""
-
-    #: pytest takes what is called Test… for a test class; this is none.
-    __test__: ClassVar[bool] = False
 
     nodeid: str
     path: str
@@ -108,13 +99,14 @@ class TestRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain dicts, lists, strings and numbers that `from_dict` understands."""
-        # By hand: dataclasses.asdict takes longer than many a test.
         return {
-            **vars(self),
-            "phases": [vars(phase) | {"histogram": list(phase.histogram)} for phase in self.phases],
-            "checks": [dict(vars(check)) for check in self.checks],
+            **self._asdict(),
+            "phases": [
+                phase._asdict() | {"histogram": list(phase.histogram)} for phase in self.phases
+            ],
+            "checks": [check._asdict() for check in self.checks],
             "stacks": [
-                vars(stack) | {"frames": [list(vars(frame).values()) for frame in stack.frames]}
+                stack._asdict() | {"frames": [list(frame) for frame in stack.frames]}
                 for stack in self.stacks
             ],
         }
@@ -143,8 +135,11 @@ class TestRecord:
         )
 
 
-@dataclass(frozen=True)
-class RunRecord:
+#: pytest takes what is called Test… for a test class; this is none.
+TestRecord.__test__ = False  # type: ignore[attr-defined]
+
+
+class RunRecord(NamedTuple):
     """One pytest run."""
 
     uuid: str
@@ -167,8 +162,7 @@ class RunRecord:
     id: int | None = None
 
 
-@dataclass(frozen=True)
-class SourceRecord:
+class SourceRecord(NamedTuple):
     """The text of a file as a run saw it."""
 
     path: str
