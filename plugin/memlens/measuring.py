@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from memlens.markers import Limit
     from memlens.places import Places
     from memlens.recording import Capture, Measurement
+    from memlens.recording.asking import Asking
     from memlens.recovery import Journal
     from memlens.store.records import TestRecord
 
@@ -95,6 +96,8 @@ class Measurer:
     _has_read: bool = False
     #: The tests that are recorded in a capture that has not been read, or that are being run.
     _open: list[Attempt] = field(default_factory=list)
+    #: None until the first verdict in a capture that others share.
+    _asking: Asking | None = None
     #: The complete ones that nobody has asked for yet.
     _finished: list[Attempt] = field(default_factory=list)
 
@@ -147,6 +150,8 @@ class Measurer:
             attempt.is_over = True
         self._read_shared()
         self._sort_out()
+        if self._asking is not None:
+            self._asking.close()
         self.captures.close()
 
     # ---- phases
@@ -339,7 +344,7 @@ class Measurer:
             return
         if spot.capture is not self._shared:
             self._read(spot.capture)
-        elif attempt.limits:
+        elif attempt.limits and not self._is_within_limits(attempt):
             self._read_shared()
         elif self._journal is not None and self.is_worker:
             self._journal.attempt(attempt)  # its controller will know how the test went
@@ -347,6 +352,20 @@ class Measurer:
             from memlens.reports.junit import set_properties
 
             set_properties(item, attempt.record())
+
+    def _is_within_limits(self, attempt: Attempt) -> bool:
+        """Return whether that is known already, while the capture goes on. Notes what is."""
+        from memlens.recording.asking import Asking
+        from memlens.verdicts import judge_peaks
+
+        if self._asking is None:
+            self._asking = Asking()
+        peaks = self._asking.peaks(self._shared) if self._shared is not None else None
+        if peaks is None:
+            return False
+        attempt.checks = judge_peaks(attempt.limits, *peaks)
+        self._compare_with_last(attempt, peaks.all_threads)
+        return not attempt.is_exceeded
 
     def _read_if_time(self) -> None:
         """At the end of a test, read the shared capture if it is time."""
@@ -370,6 +389,8 @@ class Measurer:
         if capture is not None:
             self._has_read = True
             capture.stop()
+            if self._asking is not None:
+                self._asking.note_closed(capture)
             self._read(capture)
         if self._journal is not None:
             self._journal.delete()

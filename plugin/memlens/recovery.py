@@ -157,7 +157,10 @@ def _recover_capture(journal: Path, places: Any) -> Iterator[Recovered]:
                 if measurement is not None:
                     attempt.read(phase, measurement)
                     if phase == "call":
+                        # Only a test within its limits can have gone on, and that was noted.
+                        checks = attempt.checks
                         attempt.judge((), measurement, places)
+                        attempt.checks = checks
             if "call" in attempt.phases:
                 outcome, duration = outcomes.get(nodeid, (None, 0.0))
                 yield Recovered(attempt.record(), outcome, duration)

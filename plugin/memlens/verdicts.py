@@ -49,6 +49,17 @@ def judge(limit: Limit, evidence: Evidence) -> Judgement:
     return _judge_leaked_objects(limit, evidence)
 
 
+def judge_peaks(
+    limits: Sequence[Limit], all_threads: int, own_thread: int
+) -> tuple[CheckRecord, ...]:
+    """Return the verdicts on those of *limits* that are for the peak, which is in bytes."""
+    return tuple(
+        _judge_peak(limit, own_thread if limit.current_thread_only else all_threads)
+        for limit in limits
+        if isinstance(limit, LimitMemory)
+    )
+
+
 def judge_increase(peak: int, last: int, tolerance: float) -> Judgement:
     """Return whether *peak* is an increase over the *last* passing run's, both in bytes.
 
@@ -68,13 +79,17 @@ def judge_increase(peak: int, last: int, tolerance: float) -> Judgement:
 
 def _judge_memory(limit: LimitMemory, evidence: Evidence) -> Judgement:
     peak = evidence.peak_stacks.size(current_thread_only=limit.current_thread_only)
+    return Judgement(_judge_peak(limit, peak))
+
+
+def _judge_peak(limit: LimitMemory, peak: int) -> CheckRecord:
     verdict: Verdict = "exceeded" if peak >= limit.limit else "passed"
     whose = "Peak memory of this thread" if limit.current_thread_only else "Peak memory"
     message = (
         f"{whose} of {format_size(peak)} is {_relation(peak, limit.limit)} the limit of"
         f" {format_size(limit.limit)}"
     )
-    return Judgement(CheckRecord(limit.marker, limit.limit, peak, verdict, message))
+    return CheckRecord(limit.marker, limit.limit, peak, verdict, message)
 
 
 def _judge_leaks(limit: LimitLeaks, evidence: Evidence) -> Judgement:

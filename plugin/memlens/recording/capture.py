@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from mmap import mmap
 from os import getpid  # so, since tests replace os.getpid
 from pathlib import Path
+from time import monotonic  # so, since tests replace time.monotonic
 from typing import Any, ParamSpec, TypeVar
 
 from memray import FileDestination, FileFormat, Tracker
@@ -72,6 +73,8 @@ class Capture:
         self._stopping = _thread.allocate_lock()
         #: It was given up because of its file's size.
         self.is_too_large = False
+        #: Seconds that starting and stopping took.
+        self.seconds = 0.0
         #: Why it never began.
         self._failure: CaptureError | None = None
         self._windows = 0
@@ -113,6 +116,7 @@ class Capture:
             self._start()
 
     def _start(self) -> None:
+        began = monotonic()
         try:
             tracker = Tracker(
                 destination=FileDestination(self.path, overwrite=True, compress_on_exit=False),
@@ -134,6 +138,7 @@ class Capture:
             raise
         self._tracker = tracker
         self._hook = threading.getprofile()
+        self.seconds += monotonic() - began
 
     def begin(self, *, anew: bool = False) -> int | None:
         """Begin a window and return its number, or None if it cannot be marked.
@@ -235,8 +240,10 @@ class Capture:
         if tracker is None:
             return
         # memray takes whatever is there away with its own.
+        began = monotonic()
         profiler, of_threads = sys.getprofile(), threading.getprofile()
         tracker.__exit__(None, None, None)
+        self.seconds += monotonic() - began
         if profiler is not None:
             sys.setprofile(profiler)
         if of_threads is not self._hook:

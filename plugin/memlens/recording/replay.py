@@ -106,8 +106,8 @@ class Window:
     at_end: list[Held] = field(default_factory=list)
 
 
-def replay(records: Iterable[Record]) -> Iterator[tuple[int, Window]]:
-    """Yield each window that is whole, with its number, in their order.
+def replay(records: Iterable[Record], *, only: int | None = None) -> Iterator[tuple[int, Window]]:
+    """Yield each window that is whole, with its number, in their order, or *only* that one.
 
     What was allocated before a window and is freed in it does not count, nor does what happens
     outside of windows. A window whose end is missing is left out: the stream was cut short, or
@@ -120,9 +120,13 @@ def replay(records: Iterable[Record]) -> Iterator[tuple[int, Window]]:
     mark = _next_mark(stream)
     while mark is not None:
         window = Window()
-        following = _replay_window(stream, window, mark)
+        is_wanted = only is None or mark.window == only
+        following = (
+            _replay_window(stream, window, mark) if is_wanted else _skip_window(stream, mark)
+        )
         if following is mark:
-            yield mark.window, window
+            if is_wanted:
+                yield mark.window, window
             mark = _next_mark(stream)
         else:
             mark = following
@@ -142,6 +146,17 @@ def _next_mark(stream: Iterator[Record]) -> _Mark | None:
     for record in stream:
         if record.allocator == _MMAP and (mark := _mark(record)) is not None:
             return mark
+    return None
+
+
+def _skip_window(stream: Iterator[Record], mark: _Mark) -> _Mark | None:
+    """Go on in *stream* as `_replay_window` does."""
+    for record in stream:
+        allocator = record.allocator
+        if allocator == _MUNMAP and record.address == mark.address:
+            return mark
+        if allocator == _MMAP and (following := _mark(record)) is not None:
+            return following
     return None
 
 

@@ -1,0 +1,141 @@
+"""Verdicts while a capture goes on: a second process reads what is there and tells the peak.
+
+Reading in the process that is being recorded would be recorded too, record by record. Closing the
+capture and opening the next walks all relocations of all libraries, twice: ten milliseconds, beside
+a scientific stack forty and more. The other process reads from the start each time, so that gets
+dearer as the capture grows: once the answers have taken as long as closing would, it is closed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import suppress
+from mmap import PAGESIZE, mmap
+from os import getpid  # so, since tests replace os.getpid
+from pathlib import Path
+from select import POLLIN, poll
+from time import monotonic
+from typing import NamedTuple
+
+from memlens.recording.capture import Capture
+
+#: After so many captures that were closed for a verdict, the process is started: that takes as much
+#: processor time as closing ten of them, and is not waited for.
+_CLOSED_FIRST = 5
+#: Seconds for an answer. Then closing is the better way.
+_PATIENCE = 5.0
+_START = "import sys; sys.path[:] = {path!r}; from memlens.recording.answering import main; main()"
+
+
+class Peaks(NamedTuple):
+    """The peak of a window, in bytes: of all threads, and what the test's own held of that."""
+
+    all_threads: int
+    own_thread: int
+
+
+class Asking:
+    """Asks for peaks in captures that go on, when that is cheaper than closing them."""
+
+    def __init__(self) -> None:
+        """Ask nobody yet."""
+        self._process: subprocess.Popen[bytes] | None = None
+        self._is_there = False
+        self._buffer = b""
+        self._pid = getpid()
+        self._closed = 0
+        #: Seconds: what closing took last time, and all answers about this capture.
+        self._closing = 0.0
+        self._asked = 0.0
+
+    def note_closed(self, capture: Capture) -> None:
+        """Note that *capture* was closed, whyever."""
+        self._closing = capture.seconds
+        self._asked = 0.0
+
+    def peaks(self, capture: Capture) -> Peaks | None:
+        """Return the peak of the latest call in *capture*; None if closing is the better way."""
+        if getpid() != self._pid or not capture.is_running or capture.called is None:
+            return None
+        if self._process is None:
+            self._closed += 1
+            if self._closed == _CLOSED_FIRST:
+                self._start()
+            return None
+        if self._asked >= self._closing or not self._is_ready():
+            return None
+        started = monotonic()
+        # The end of what is written may not be seen: let that not be the end of the window.
+        with suppress(OSError):
+            mmap(-1, PAGESIZE).close()
+        answer = self._ask({"capture": str(capture.path), "window": capture.called})
+        self._asked += monotonic() - started
+        return Peaks(*answer) if isinstance(answer, list) else None
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        process = self._process
+        if process is None or getpid() != self._pid:
+            return
+        self._is_there = False
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                with suppress(OSError):
+                    pipe.close()
+
+    def _start(self) -> None:
+        path = [str(Path(__file__).resolve().parents[2]), *(p for p in sys.path if p)]
+        with suppress(OSError, ValueError):
+            self._process = subprocess.Popen(
+                [sys.executable, "-S", "-c", _START.format(path=path)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+            )
+
+    def _is_ready(self) -> bool:
+        """Return whether the process has begun to answer. Does not wait for it."""
+        if not self._is_there:
+            self._is_there = self._answer(0.0) is True
+        return self._is_there
+
+    def _ask(self, question: object) -> object:
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(question).encode() + b"\n")
+            answer = self._answer(_PATIENCE)
+        except OSError:
+            answer = False
+        except BaseException:  # a timeout's or Ctrl-C: the answer may come when another is expected
+            self.close()
+            raise
+        if answer is False:
+            self.close()
+        return answer
+
+    def _answer(self, seconds: float) -> object:
+        """Return what the process says within so many *seconds*; False if nothing."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        descriptor = self._process.stdout.fileno()
+        waiting = poll()
+        waiting.register(descriptor, POLLIN)
+        deadline = monotonic() + seconds
+        while b"\n" not in self._buffer:
+            if not waiting.poll(max(0.0, deadline - monotonic()) * 1000):
+                return False
+            data = os.read(descriptor, 4096)
+            if not data:
+                self._is_there = False
+                return False
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        answer: object = json.loads(line)
+        return answer
