@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from memlens.attempts import Attempt
     from memlens.capture_folder import CaptureFolder
     from memlens.markers import Limit
-    from memlens.recording import Capture
+    from memlens.recording import Capture, Followers
     from memlens.recording.guard import Guard
 
 
@@ -56,14 +56,14 @@ class Captures:
             or needs_own_capture(limits)
         )
 
-    def start_shared(self) -> Capture:
-        """Start a capture for many tests.
+    def start_shared(self, followers: Followers | None = None) -> Capture:
+        """Start a capture for many tests, which leaves calls to *followers*.
 
         Raises:
             NothingMeasuredError: memray or the file system does not let us.
             CaptureError: memray is recording already.
         """
-        return self._start(None, native=self.settings.native)
+        return self._start(None, followers, native=self.settings.native)
 
     def start_own(self, attempt: Attempt, *, is_heavy: bool) -> Capture:
         """Start a capture for one body, and note in *attempt* where it will be kept, if it is.
@@ -81,6 +81,7 @@ class Captures:
         python_allocators = leaks or settings.trace_python_allocators
         return self._start(
             attempt.kept,
+            None,
             native=leaks or settings.native,
             native_peaks=settings.native,
             python_allocators=python_allocators,
@@ -96,7 +97,7 @@ class Captures:
         if self._folder is not None:
             self._folder.close()
 
-    def _start(self, kept: Path | None, **options: bool) -> Capture:
+    def _start(self, kept: Path | None, followers: Followers | None, **options: bool) -> Capture:
         try:
             # Only now: a run in which nothing is measured never imports memray.
             from memlens.recording import Capture
@@ -107,6 +108,8 @@ class Captures:
             self._count += 1
             path = kept or self._made_folder().path_of(f"{self._count}.bin")
             capture = Capture(path, keep=kept is not None, **options)
+            if followers is not None:
+                capture.followers = followers
             if self._guard is None:
                 self._guard = Guard()
             self._guard.watch(capture if _may_grow(options) else None)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from memlens.attempts import Attempt, Phase
     from memlens.markers import Limit
     from memlens.places import Places
-    from memlens.recording import Capture, Measurement
+    from memlens.recording import Capture, Followers, Measurement
     from memlens.recording.asking import Asking
     from memlens.recovery import Journal
     from memlens.store.records import TestRecord
@@ -43,6 +43,7 @@ LARGEST_CAPTURE = 2 * 1024 * 1024
 
 
 _TOO_LARGE = "it made so many allocations that recording them was given up"
+_UNMARKED = "there was no address space left to tell it from other tests"
 _CUT_SHORT = "memray stopped before the test ended; is the disk full?"
 
 
@@ -96,6 +97,8 @@ class Measurer:
     _has_read: bool = False
     #: The tests that are recorded in a capture that has not been read, or that are being run.
     _open: list[Attempt] = field(default_factory=list)
+    #: What fixtures have set to follow calls, from one capture to the next.
+    _followers: Followers | None = None
     #: None until the first verdict in a capture that others share.
     _asking: Asking | None = None
     #: The complete ones that nobody has asked for yet.
@@ -176,6 +179,8 @@ class Measurer:
             try:
                 yield
             finally:
+                if phase == "setup" and _has_lasting_fixtures(item):
+                    capture.followers = capture.followers.now()
                 capture.end(window)
                 self._note(item, plan, phase, capture, window)
         if phase == "teardown" and plan.attempt is not None:
@@ -302,7 +307,9 @@ class Measurer:
         """Return the capture that tests share, which is running; None if there can be none."""
         if not self._is_sharing():
             self._read_shared()  # it may have been given up
-            self._shared = self._started(self.captures.start_shared)
+            self._shared = self._started(
+                functools.partial(self.captures.start_shared, self._followers)
+            )
             if self._shared is not None:
                 from memlens.recovery import Journal
 
@@ -388,6 +395,7 @@ class Measurer:
         self._waiting_since = None
         if capture is not None:
             self._has_read = True
+            self._followers = capture.followers
             capture.stop()
             if self._asking is not None:
                 self._asking.note_closed(capture)
@@ -419,8 +427,7 @@ class Measurer:
                     measurement = measurements.get(window) if window is not None else None
                     if measurement is None:
                         if phase == "call":
-                            reason = _TOO_LARGE if capture.is_too_large else _CUT_SHORT
-                            self._lose(attempt.nodeid, reason)
+                            self._lose(attempt.nodeid, _why_lost(capture, window))
                         continue
                     try:
                         self._take(attempt, phase, measurement, capture.survivors)
@@ -499,6 +506,23 @@ class Measurer:
     def _fault(self, message: str) -> None:
         if message not in self.faults:
             self.faults.append(message)
+
+
+def _has_lasting_fixtures(item: pytest.Item) -> bool:
+    """Return whether the test uses a fixture that others use after it.
+
+    Only looked at if somebody follows calls, whom pytest does not tell of.
+    """
+    if sys.getprofile() is None and threading.getprofile() is None:
+        return False
+    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    return any(fixture.scope != "function" for fixtures in known.values() for fixture in fixtures)
+
+
+def _why_lost(capture: Capture, window: int | None) -> str:
+    if capture.is_too_large:
+        return _TOO_LARGE
+    return _UNMARKED if window is None else _CUT_SHORT
 
 
 def _our_fault(error: Exception) -> str:

@@ -446,9 +446,24 @@ def test_marks_are_known_where_memray_sees_no_frames() -> None:
 def test_a_mark_tells_the_number_of_its_window(number: int) -> None:
     with memlens_window_mark(number) as mark:
         size = len(mark)
-    assert window_marked_by(size, Fake(AllocatorType.MMAP, MARK, size, function=MARK_FUNCTION)) == (
-        number
-    )
+    record = Fake(AllocatorType.MMAP, MARK, size, function=MARK_FUNCTION)
+    assert window_marked_by(size, record, expected=0) == number
+
+
+@pytest.mark.parametrize(("number", "is_mark"), [(4, False), (5, True), (68, True), (69, False)])
+def test_without_frames_only_the_next_windows_mark_is_one(number: int, is_mark: bool) -> None:
+    other = Fake(AllocatorType.MMAP, MAPPING, BASE + number, function=None)
+    stream = (begin(4), end(4), other, unmapped(MAPPING, BASE + number))
+    assert [found for found, _ in replayed(*stream)] == [4, number][: 1 + is_mark]
+
+
+def test_very_many_mappings_are_looked_up_quickly() -> None:
+    """In some 20 ms; one after the other it would take minutes."""
+    count = 50_000
+    maps = [Fake(AllocatorType.MMAP, MAPPING + 2 * PAGE * n, PAGE) for n in range(count)]
+    undone = [unmapped(MAPPING + 2 * PAGE * n, PAGE) for n in range(count)]
+    ((_, window),) = replayed(begin(0), *maps, *undone, end(0))
+    assert (window.peak, window.alive) == (count * PAGE, 0)
 
 
 # ---- any stream, beside the plain way
@@ -612,6 +627,15 @@ def test_what_a_window_took_does_not_depend_on_what_is_around_it(
         *(*after, begin(2), *after, end(2)),
     )
     assert among == alone
+
+
+@given(streams)
+@settings(deadline=None)
+def test_one_window_alone_is_replayed_like_all(records: list[Fake]) -> None:
+    everything = replayed(*records)
+    for number in {number for number, _ in everything} | {12345}:
+        found = [(each, said(window)) for each, window in replay(records, only=number)]
+        assert found == [each for each in everything if each[0] == number]
 
 
 @given(contents)

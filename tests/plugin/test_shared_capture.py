@@ -367,6 +367,72 @@ def test_a_profiler_of_a_fixtures_is_there_until_the_fixture_takes_it_away(
     assert [name for name, _ in frames(stack)] == ["take", "test_next"]
 
 
+@pytest.mark.parametrize("module", ["sys", "threading"])
+@pytest.mark.parametrize("scope", ["module", "session"])
+def test_a_profiler_of_a_lasting_fixtures_stays_for_all_tests_that_use_it(
+    pytester: pytest.Pytester, scope: str, module: str
+) -> None:
+    write_tests(
+        pytester,
+        f"""
+        import sys
+        import threading
+
+        def follow(frame, event, argument):
+            return None
+
+        @pytest.fixture(scope="{scope}")
+        def profiled():
+            before = {module}.getprofile()
+            {module}.setprofile(follow)
+            yield
+            {module}.setprofile(before)
+
+        def test_one(profiled):
+            assert {module}.getprofile() is follow
+
+        def test_two(profiled):
+            assert {module}.getprofile() is follow
+            take(2 * MB)
+
+        @pytest.mark.limit_memory("20 MB")
+        def test_limited(profiled):
+            assert {module}.getprofile() is follow
+            take(3 * MB)
+
+        @pytest.mark.limit_memory("20 MB")
+        def test_in_another_capture(profiled):
+            assert {module}.getprofile() is follow
+        """,
+    )
+    tests = measure(pytester, passed=4)
+    assert peaks(tests)["test_two"] == about(2 * MB)
+    assert peaks(tests)["test_limited"] == about(3 * MB)
+
+
+def test_a_profiler_that_a_fixture_forgets_does_not_spoil_later_stacks(
+    pytester: pytest.Pytester,
+) -> None:
+    write_tests(
+        pytester,
+        """
+        import sys
+
+        @pytest.fixture
+        def forgets():
+            sys.setprofile(lambda frame, event, argument: None)
+
+        def test_it(forgets):
+            pass
+
+        def test_next():
+            take(MB)
+        """,
+    )
+    (stack,) = measure(pytester, passed=2)["test_next"].stacks_of("peak")
+    assert [name for name, _ in frames(stack)] == ["take", "test_next"]
+
+
 # ---- what tests replace
 
 #: What measuring uses too, as modules and names.
@@ -430,7 +496,7 @@ def test_what_tests_replace_is_nothing_that_measuring_needs(
     }
 
 
-@pytest.mark.parametrize("megabytes", [4, 5])
+@pytest.mark.parametrize("megabytes", [4, 4.5, 4.996, 5])
 @pytest.mark.parametrize("where", ["another thread", "the test's own"])
 def test_a_large_mapping_that_memray_knows_no_frames_of_is_the_tests(
     pytester: pytest.Pytester, where: str, megabytes: float

@@ -3,7 +3,7 @@
 Importing this package imports memray, so only import it once something is to be measured.
 """
 
-from memlens.recording.capture import Capture
+from memlens.recording.capture import Capture, Followers
 from memlens.recording.measurement import CaptureError, Measurement
 
-__all__ = ["Capture", "CaptureError", "Measurement"]
+__all__ = ["Capture", "CaptureError", "Followers", "Measurement"]

@@ -44,6 +44,8 @@ class Asking:
         """Ask nobody yet."""
         self._process: subprocess.Popen[bytes] | None = None
         self._is_there = False
+        #: It failed, or has been ended: nobody is asked any more.
+        self._is_over = False
         self._buffer = b""
         self._pid = getpid()
         self._closed = 0
@@ -58,7 +60,9 @@ class Asking:
 
     def peaks(self, capture: Capture) -> Peaks | None:
         """Return the peak of the latest call in *capture*; None if closing is the better way."""
-        if getpid() != self._pid or not capture.is_running or capture.called is None:
+        if self._is_over or getpid() != self._pid:
+            return None
+        if not capture.is_running or capture.called is None:
             return None
         if self._process is None:
             self._closed += 1
@@ -80,7 +84,7 @@ class Asking:
         process = self._process
         if process is None or getpid() != self._pid:
             return
-        self._is_there = False
+        self._is_over = True
         process.kill()
         process.wait()
         for pipe in (process.stdin, process.stdout):
@@ -133,7 +137,7 @@ class Asking:
                 return False
             data = os.read(descriptor, 4096)
             if not data:
-                self._is_there = False
+                self.close()
                 return False
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")

@@ -13,7 +13,7 @@ from mmap import mmap
 from os import getpid  # so, since tests replace os.getpid
 from pathlib import Path
 from time import monotonic  # so, since tests replace time.monotonic
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from memray import FileDestination, FileFormat, Tracker
 
@@ -31,6 +31,19 @@ T = TypeVar("T")
 
 #: Milliseconds between memray's notes of the process's size, which we do not read.
 _MEMORY_INTERVAL = 10_000
+
+
+class Followers(NamedTuple):
+    """What is called for each call of a function, other than memray."""
+
+    #: In the thread that runs tests; and what new threads will have called.
+    own: Any = None
+    of_threads: Any = None
+
+    @classmethod
+    def now(cls) -> Followers:
+        """Return what is called now. memray's own in this thread is not seen: None."""
+        return cls(sys.getprofile(), threading.getprofile())
 
 
 class Capture:
@@ -84,6 +97,8 @@ class Capture:
         self.called: int | None = None
         #: What memray has new threads call, and what threads called before.
         self._hook: Any = None
+        #: What fixtures that last for several tests have set to follow calls.
+        self.followers = Followers()
         #: The objects that were made in the capture and outlived it; see `reading`.
         self._survivors: Sequence[object] = ()
         self.survivors: Sequence[object] = ()
@@ -117,6 +132,7 @@ class Capture:
 
     def _start(self) -> None:
         began = monotonic()
+        followers = Followers.now()
         try:
             tracker = Tracker(
                 destination=FileDestination(self.path, overwrite=True, compress_on_exit=False),
@@ -138,21 +154,31 @@ class Capture:
             raise
         self._tracker = tracker
         self._hook = threading.getprofile()
+        # memray has taken whatever was there away.
+        if followers.own is not None and followers.own is self.followers.own:
+            sys.setprofile(followers.own)
+        if followers.of_threads is not None and followers.of_threads is self.followers.of_threads:
+            threading.setprofile(followers.of_threads)
         self.seconds += monotonic() - began
 
     def begin(self, *, anew: bool = False) -> int | None:
         """Begin a window and return its number, or None if it cannot be marked.
 
         memray follows calls by way of `sys.setprofile`, which may have been taken from it. It gets
-        that back here, unless somebody uses it now; with *anew* in any case.
+        that back here, unless somebody uses it now; with *anew* from all but `followers`.
         """
         if not self.is_running:
             return None
         if self._aggregated:
             return 0  # the window is the whole capture
-        if anew and threading.getprofile() is not self._hook:
+        now = Followers.now()
+        if anew and (
+            now.of_threads is None or now.of_threads not in (self._hook, self.followers.of_threads)
+        ):
             threading.setprofile(self._hook)
-        if self._hook is not None and (anew or sys.getprofile() is None):
+        if self._hook is not None and (
+            now.own is None or (anew and now.own is not self.followers.own)
+        ):
             # What memray has each new thread do: look at the stack afresh, follow calls from here.
             self._hook(inspect.currentframe(), "call", None)
         number, self._windows = self._windows, self._windows + 1
@@ -183,6 +209,12 @@ class Capture:
             self.stop()
         elif mark is not None:
             mark.close()
+            # memray finds its way among native frames only below those whose calls it has followed.
+            if (
+                not self._native and sys.getprofile() is None
+            ):  # neither the test's nor a fixture's, so it is memray's
+                # Between windows nobody has to follow calls, which takes time.
+                sys.setprofile(None)
 
     def call(self, body: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """Return ``body(*args, **kwargs)``, in a window of its own, `called`.
@@ -241,13 +273,13 @@ class Capture:
             return
         # memray takes whatever is there away with its own.
         began = monotonic()
-        profiler, of_threads = sys.getprofile(), threading.getprofile()
+        followers = Followers.now()
         tracker.__exit__(None, None, None)
         self.seconds += monotonic() - began
-        if profiler is not None:
-            sys.setprofile(profiler)
-        if of_threads is not self._hook:
-            threading.setprofile(of_threads)
+        if followers.own is not None:
+            sys.setprofile(followers.own)
+        if followers.of_threads is not self._hook:
+            threading.setprofile(followers.of_threads)
         self._hook = None
         if self._objects:
             # Calls that are under way were made, or went on, while objects were watched.

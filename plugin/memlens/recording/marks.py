@@ -17,6 +17,8 @@ _BASE = 1027 * PAGESIZE
 _PRIVATE = MAP_PRIVATE | MAP_ANONYMOUS
 #: How many windows a capture can have: their numbers are in their marks' sizes.
 MOST_WINDOWS = 900_000
+#: How many marks in a row may have failed.
+_MISSING = 64
 #: The name of `memlens_window_mark`, as memray records it.
 _FUNCTION = "memlens_window_mark"
 
@@ -37,14 +39,17 @@ def memlens_window_mark(window: int) -> mmap:
     return mmap(-1, _BASE + window, _PRIVATE)
 
 
-def window_marked_by(size: int, record: HasStack) -> int | None:
+def window_marked_by(size: int, record: HasStack, expected: int) -> int | None:
     """Return which window mapping *size* bytes began, or None for a mapping of the program's.
 
-    *record* is memray's of that mapping.
+    *record* is memray's of that mapping, *expected* the number of the window that comes next.
     """
     number = size - _BASE
     if not 0 <= number < MOST_WINDOWS:
         return None
     frames = record.stack_trace(max_stacks=1)
-    # memray knows no frames where a test has taken its way to follow calls from it.
-    return number if not frames or frames[0][0] == _FUNCTION else None
+    if frames:
+        return number if frames[0][0] == _FUNCTION else None
+    # memray knows no frames where a test has taken its way to follow calls from it, and none of
+    # compiled libraries' threads.
+    return number if expected <= number < expected + _MISSING else None

@@ -5,6 +5,7 @@ Pure: knows memray's records by their attributes only. See `marks` for what make
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -117,7 +118,7 @@ def replay(records: Iterable[Record], *, only: int | None = None) -> Iterator[tu
         TooMuchAliveError: in one window.
     """
     stream = iter(records)
-    mark = _next_mark(stream)
+    mark = _next_mark(stream, 0)
     while mark is not None:
         window = Window()
         is_wanted = only is None or mark.window == only
@@ -127,7 +128,7 @@ def replay(records: Iterable[Record], *, only: int | None = None) -> Iterator[tu
         if following is mark:
             if is_wanted:
                 yield mark.window, window
-            mark = _next_mark(stream)
+            mark = _next_mark(stream, mark.window + 1)
         else:
             mark = following
 
@@ -137,14 +138,14 @@ class _Mark(NamedTuple):
     address: int
 
 
-def _mark(record: Record) -> _Mark | None:
-    window = window_marked_by(record.size, record)
+def _mark(record: Record, expected: int) -> _Mark | None:
+    window = window_marked_by(record.size, record, expected)
     return _Mark(window, record.address) if window is not None else None
 
 
-def _next_mark(stream: Iterator[Record]) -> _Mark | None:
+def _next_mark(stream: Iterator[Record], expected: int) -> _Mark | None:
     for record in stream:
-        if record.allocator == _MMAP and (mark := _mark(record)) is not None:
+        if record.allocator == _MMAP and (mark := _mark(record, expected)) is not None:
             return mark
     return None
 
@@ -155,7 +156,7 @@ def _skip_window(stream: Iterator[Record], mark: _Mark) -> _Mark | None:
         allocator = record.allocator
         if allocator == _MUNMAP and record.address == mark.address:
             return mark
-        if allocator == _MMAP and (following := _mark(record)) is not None:
+        if allocator == _MMAP and (following := _mark(record, mark.window + 1)) is not None:
             return following
     return None
 
@@ -202,7 +203,7 @@ def _replay_window(  # noqa: PLR0912, PLR0915
                 current -= part
             continue
         if allocator == _MMAP:
-            following = _mark(record)
+            following = _mark(record, mark.window + 1)
             if following is not None:
                 break
         elif address in alive:  # freed behind memray's back: it cannot be there twice
@@ -260,12 +261,16 @@ class _Mappings:
     """Mapped ranges of addresses, which can be unmapped in parts."""
 
     def __init__(self) -> None:
-        #: First address, the one after the last, and of which mapping. They are few.
-        self._ranges: list[tuple[int, int, _Mapping]] = []
+        #: First addresses, in order, of ranges that do not overlap.
+        self._starts: list[int] = []
+        #: By first address: the one after the last, and of which mapping it is.
+        self._ranges: dict[int, tuple[int, _Mapping]] = {}
+        #: Ranges that were mapped over others, which is rare.
+        self._over: list[tuple[int, int, _Mapping]] = []
 
     def add(self, address: int, size: int, location: Location) -> None:
         """Add a mapping."""
-        self._ranges.append((address, address + size, _Mapping(size, location)))
+        self._insert(address, address + size, _Mapping(size, location))
 
     def remove(self, address: int, size: int) -> list[tuple[int, Location, bool]]:
         """Take this range out.
@@ -274,18 +279,35 @@ class _Mappings:
         that mapping.
         """
         end = address + size
+        hit = [each for each in self._over if each[0] < end and address < each[1]]
+        for each in hit:
+            self._over.remove(each)
+        # Of those that begin before only the last can reach into it.
+        index = bisect_right(self._starts, address) - 1
+        if index < 0 or self._ranges[self._starts[index]][0] <= address:
+            index += 1
+        after = bisect_left(self._starts, end, index)
+        for first in self._starts[index:after]:
+            hit.append((first, *self._ranges.pop(first)))
+        del self._starts[index:after]
         removed = []
-        kept = []
-        for first, last, mapping in self._ranges:
-            if last <= address or end <= first:
-                kept.append((first, last, mapping))
-                continue
+        for first, last, mapping in hit:
             if first < address:
-                kept.append((first, address, mapping))
+                self._insert(first, address, mapping)
             if end < last:
-                kept.append((end, last, mapping))
+                self._insert(end, last, mapping)
             part = min(last, end) - max(first, address)
             mapping.left -= part
             removed.append((part, mapping.location, mapping.left == 0))
-        self._ranges = kept
         return removed
+
+    def _insert(self, first: int, last: int, mapping: _Mapping) -> None:
+        starts = self._starts
+        index = bisect_left(starts, first)
+        if (index and self._ranges[starts[index - 1]][0] > first) or (
+            index < len(starts) and starts[index] < last
+        ):
+            self._over.append((first, last, mapping))
+        else:
+            starts.insert(index, first)
+            self._ranges[first] = (last, mapping)
