@@ -156,6 +156,17 @@ _ALL = (
         budget=Budget(1.0),
     ),
     Scenario(
+        "limit-memory-scientific",
+        "the same beside numpy, pandas, scipy and pyarrow",
+        light_tests(
+            300,
+            imports="import numpy, pandas, pyarrow, scipy.stats",
+            marker='@pytest.mark.limit_memory("100 MB")',
+        ),
+        rounds=3,
+        budget=Budget(1.0),
+    ),
+    Scenario(
         "leaks",
         "30 tests that have a limit_leaks and stay below it",
         {"test_leaks.py": _LEAKS},
