@@ -58,6 +58,8 @@ class Runner:
     environment: Environment
     #: A temporary folder.
     scratch: Path
+    #: Has modules that the arguments of a run name.
+    extra: Path | None = None
 
     def sample(self, scenario: Scenario, contender: str) -> Finished:
         """Return what *contender* took for *scenario*.
@@ -90,7 +92,9 @@ class Runner:
                 *scenario.arguments,
                 *arguments,
             ]
-            variables = self.environment.variables(temporary, *self._plugins(contender))
+            plugins = (*self._plugins(contender), *((self.extra,) if self.extra else ()))
+            variables = self.environment.variables(temporary, *plugins)
+            variables["MEMLENS_PARTS"] = str(folder / "parts.json")
             sample, status = _timed(command, folder, variables, log)
             if scenario.again and status == 0:
                 sample, status = _timed(command, folder, variables, log)

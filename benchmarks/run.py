@@ -91,8 +91,8 @@ def list_scenarios() -> None:
     for name, scenario in SCENARIOS.items():
         rounds = "1 round" if scenario.rounds == 1 else f"{scenario.rounds} rounds"
         budget = f", budget {scenario.budget}" if scenario.budget else ""
-        print(f"{name:18}{scenario.summary} ({rounds}{budget})")
-    print(f"{exactness.NAME:18}{exactness.SUMMARY} (budget ≥ {exactness.BUDGET:.0%})")
+        print(f"{name:25}{scenario.summary} ({rounds}{budget})")
+    print(f"{exactness.NAME:25}{exactness.SUMMARY} (budget ≥ {exactness.BUDGET:.0%})")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
