@@ -49,7 +49,7 @@ def _all(windows: Callable[..., Any]) -> Callable[..., Any]:
 def pytest_collection_finish() -> None:
     """Time everything from here on: before, nothing of memlens is loaded."""
     started = time.perf_counter()
-    from memlens import measuring, recorder
+    from memlens import pending, recorder
     from memlens.recording import asking, capture, measurement
 
     seconds["imports"] = time.perf_counter() - started
@@ -58,8 +58,8 @@ def pytest_collection_finish() -> None:
     module: Any = measurement
     module.replay = _all(module.replay)
     timed(module, "replay", "replay, with memray's reader")
-    timed(measuring.Measurer, "_take", "verdicts and stacks")
-    timed(measuring.Measurer, "_read", "reading, the rest")
+    timed(pending.Pending, "_take", "verdicts and stacks")
+    timed(pending.Pending, "_read", "reading, the rest")
     timed(asking.Asking, "peaks", "asking the other process")
     timed(recorder.Recorder, "_write", "writing results")
 

@@ -6,6 +6,7 @@ See `measuring` and `recorder` for what they do.
 from __future__ import annotations
 
 import inspect
+import os
 import shutil
 import sys
 from collections.abc import Generator, Iterable
@@ -28,11 +29,13 @@ from memlens import coexistence
 from memlens.capturing import Captures
 from memlens.markers import MarkerError
 from memlens.measuring import LimitExceeded, Measurer
+from memlens.pending import Pending
 from memlens.recorder import Recorder, worker_of
 from memlens.reports.junit import JUnitProperties
 from memlens.settings import MEMRAY_RUNS_HERE, Settings, results_name
 
 if TYPE_CHECKING:
+    from memlens.exports.session import Written
     from memlens.store.records import TestRecord
 
 #: Attributes of a test report, which pytest-xdist carries from a worker to the controller: results
@@ -63,10 +66,13 @@ def install(config: pytest.Config, settings: Settings, collected: int | None) ->
         given = _input(config, settings)
     measurer = Measurer(
         settings,
-        config.rootpath,
-        Captures(settings, given["bin_prefix"]),
+        Pending(
+            settings,
+            config.rootpath,
+            Captures(settings, given["bin_prefix"]),
+            {(path, name): peak for path, name, peak in given["last_peaks"]},
+        ),
         heavy={(path, name) for path, name in given["heavy"]},
-        last_peaks={(path, name): peak for path, name, peak in given["last_peaks"]},
         is_worker=is_worker,
     )
     config.pluginmanager.register(TestHooks(measurer), "memlens-tests")
@@ -158,9 +164,9 @@ class TestHooks:
         if call.when == "teardown" and self._measurer.is_awaited(item):
             setattr(report, AWAITED_ATTRIBUTE, True)
         if self._measurer.is_worker:
-            if self._measurer.folder is not None:
-                setattr(report, FOLDER_ATTRIBUTE, str(self._measurer.folder))
-            finished = [record.to_dict() for record in self._measurer.finished()]
+            if self._measurer.pending.folder is not None:
+                setattr(report, FOLDER_ATTRIBUTE, str(self._measurer.pending.folder))
+            finished = [record.to_dict() for record in self._measurer.pending.finished()]
             if finished:
                 setattr(report, RESULTS_ATTRIBUTE, finished)
         error = call.excinfo.value if call.excinfo is not None else None
@@ -176,9 +182,11 @@ class TestHooks:
         """Read what is left in a worker, and send what came of it; else `ResultHooks` does that."""
         output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
         if output is not None:
-            self._measurer.close()
-            output[RESULTS_ATTRIBUTE] = [record.to_dict() for record in self._measurer.finished()]
-            output[_WORKER_FAULTS] = self._measurer.faults
+            self._measurer.pending.close()
+            output[RESULTS_ATTRIBUTE] = [
+                record.to_dict() for record in self._measurer.pending.finished()
+            ]
+            output[_WORKER_FAULTS] = self._measurer.pending.faults
 
 
 class ResultHooks:
@@ -197,13 +205,16 @@ class ResultHooks:
         self._measurer = measurer
         self.worker_input = worker_input
         #: Ours and, under pytest-xdist, the workers'.
-        self._faults = measurer.faults
+        self._faults = measurer.pending.faults
         arguments = [str(arg) for arg in config.invocation_params.args]
         self._recorder = Recorder(config.rootpath, arguments, collected)
         self._junit = JUnitProperties(config)
         #: Where pytest-xdist's workers have what they have not read yet.
         self._folders: dict[str | None, str | None] = {}
-        measurer.captures.describe = self._describe
+        #: The reports that were asked for; None before the end of the run, and if there are none.
+        self._written: Written | None = None
+        self._pid = os.getpid()
+        measurer.pending.captures.describe = self._describe
 
     def _describe(self, folder: Path) -> None:
         from memlens.recovery import describe_run
@@ -225,14 +236,14 @@ class ResultHooks:
         worker = worker_of(report)
         waiting = self._recorder.take(report, awaited=awaited)
         if waiting is not None and worker is None:
-            self._measurer.note_outcome(report.nodeid, *waiting)
+            self._measurer.pending.note_outcome(report.nodeid, *waiting)
         self._folders[worker] = getattr(report, FOLDER_ATTRIBUTE, None)
         self._keep(getattr(report, RESULTS_ATTRIBUTE, ()), worker)
         self._keep_own()
 
     def _keep_own(self) -> None:
         """Keep what this process itself has measured."""
-        for record in self._measurer.finished():
+        for record in self._measurer.pending.finished():
             self._add(record, None)
 
     def _keep(self, results: Iterable[dict[str, Any]], worker: str | None) -> None:
@@ -281,12 +292,35 @@ class ResultHooks:
     @pytest.hookimpl(tryfirst=True)  # before pytest writes its JUnit XML
     def pytest_sessionfinish(self, exitstatus: int) -> None:
         """Keep the last results, and note the run's end."""
-        self._measurer.close()
+        self._measurer.pending.close()
         self._keep_own()
         self._recorder.finish(int(exitstatus))
+        self._write_reports()
         if not self._config.pluginmanager.has_plugin("terminalreporter"):
+            for command in self._written.commands if self._written is not None else ():
+                print(command)
             for warning in self._warnings():
                 print(warning, file=sys.stderr)
+
+    def _write_reports(self) -> None:
+        """Write the reports that were asked for, and in GitHub Actions its own on failed limits."""
+        requests = self._settings.reports
+        unasked = self._settings.github and os.environ.get("GITHUB_ACTIONS") == "true"
+        if os.getpid() != self._pid or not (requests or unasked):
+            return  # a test forked and came back in the child too
+        from memlens.exports import session
+
+        if unasked:
+            requests = session.with_github(requests, self._recorder.tests)
+        if requests:
+            from memlens.store.folder import database_path
+
+            self._written = session.write_reports(
+                requests,
+                database_path(self._config.rootpath),
+                self._recorder.run.uuid if self._recorder.has_results else None,
+                self._config.invocation_params.dir,
+            )
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the heaviest tests, and what went wrong in measuring or writing."""
@@ -304,11 +338,17 @@ class ResultHooks:
                 f"Captures: {settings.bin_path}, {len(recorder.tests)} with the prefix"
                 f" {self.worker_input['bin_prefix']}"
             )
+        if self._written is not None:
+            for place in self._written.places:
+                terminalreporter.write_line(f"Report: {place}")
+            for command in self._written.commands:
+                terminalreporter.write_line(command)
         for warning in self._warnings():
             terminalreporter.write_line(warning, yellow=True)
 
     def _warnings(self) -> list[str]:
-        faults = (*self._faults, *self._recorder.faults)
+        written = self._written.faults if self._written is not None else ()
+        faults = (*self._faults, *self._recorder.faults, *written)
         return [f"memlens warning: {fault}" for fault in faults]
 
 

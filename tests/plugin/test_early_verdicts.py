@@ -38,10 +38,10 @@ def test_threads():
 """
 #: The other process is waited for, and how often captures were closed is counted.
 WAITING = """
-from memlens import measuring
+from memlens import pending
 from memlens.recording import Capture, asking
 
-measuring.LONGEST_WAIT = 3600.0
+pending.LONGEST_WAIT = 3600.0
 asking._CLOSED_FIRST = 1
 is_ready = asking.Asking._is_ready
 

@@ -34,7 +34,7 @@ def temporary(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Pat
 @pytest.fixture
 def results_at_once(pytester: pytest.Pytester) -> None:
     """Have the inner run write each result at the end of its test."""
-    pytester.makeconftest("from memlens import measuring; measuring.LONGEST_WAIT = 0.0")
+    pytester.makeconftest("from memlens import pending; pending.LONGEST_WAIT = 0.0")
 
 
 def results(folder: Path) -> dict[str, TestRecord]:
@@ -126,10 +126,10 @@ def test_a_capture_that_cannot_be_read_costs_its_measurement_only(
 ) -> None:
     pytester.makeconftest(
         f"""
-        from memlens import measuring
+        from memlens import pending
         from memlens.recording import capture
 
-        measuring.LONGEST_WAIT = 0.0
+        pending.LONGEST_WAIT = 0.0
         read_capture = capture.read_capture
 
         def read_damaged(path, **options):

@@ -252,10 +252,10 @@ def test_results_arrive_while_the_run_goes_on(pytester: pytest.Pytester) -> None
     pytester.makeconftest(
         """
         import pytest
-        from memlens import measuring
+        from memlens import pending
 
         # As if each test lasted longer than results may wait.
-        measuring.LONGEST_WAIT = 0.0
+        pending.LONGEST_WAIT = 0.0
         """
     )
     pytester.makepyfile(

@@ -33,7 +33,7 @@ def test_first():
     pass
 """
 #: Nothing else is read before the end of the run, unless something else than time demands it.
-PATIENT = "from memlens import measuring; measuring.LONGEST_WAIT = 3600.0"
+PATIENT = "from memlens import pending; pending.LONGEST_WAIT = 3600.0"
 
 
 @pytest.fixture(autouse=True)
@@ -682,7 +682,7 @@ def test_a_thread_that_outlives_its_test_counts_for_the_tests_it_works_in(
 ) -> None:
     conftest = PATIENT
     if captures != "one capture":
-        conftest += "; measuring.LARGEST_CAPTURE = 1"
+        conftest += "; pending.LARGEST_CAPTURE = 1"
     write_tests(pytester, LASTING_THREAD, conftest=conftest)
     tests = measure(pytester, passed=8)
     # What an earlier test's thread frees of an earlier test is no less than nothing.
@@ -995,10 +995,10 @@ def test_a_limit_is_judged_at_once_and_costs_the_others_nothing(
 #: Prints how often memray was started, and what was left to be read at each end of a test.
 COUNTING = """
 import pytest
-from memlens import measuring
+from memlens import pending
 from memlens.recording import Capture
 
-measuring.LONGEST_WAIT = 3600.0
+pending.LONGEST_WAIT = 3600.0
 start = Capture.start
 started = []
 
@@ -1006,7 +1006,7 @@ def counted(self):
     start(self)
     started.append(self.path)
     # The file has some size from its start on.
-    measuring.LARGEST_CAPTURE = self.size + {room}
+    pending.LARGEST_CAPTURE = self.size + {room}
 
 Capture.start = counted
 
@@ -1083,7 +1083,7 @@ def test_results_arrive_as_soon_as_they_have_waited_long_enough(
                 assert {{phase.name for phase in test.phases}} == {{"setup", "call", "teardown"}}
                 assert test.phase("call").peak_bytes // MB == number
         """,
-        conftest=f"from memlens import measuring; measuring.LONGEST_WAIT = {wait}",
+        conftest=f"from memlens import pending; pending.LONGEST_WAIT = {wait}",
     )
     assert set(measure(pytester, passed=3)) == {"test_it[1]", "test_it[2]", "test_looks"}
 
@@ -1165,7 +1165,7 @@ def test_junit_xml_has_the_numbers_of_results_that_come_later(
         def test_skipped():
             pass
         """,
-        conftest=f"from memlens import measuring; measuring.LONGEST_WAIT = {wait}",
+        conftest=f"from memlens import pending; pending.LONGEST_WAIT = {wait}",
     )
     junit = pytester.path / "junit.xml"
     run = run_tests(pytester, f"--junitxml={junit}", *arguments)
