@@ -91,7 +91,7 @@ def show(results: Sequence[Result], exactness: Exactness | None) -> None:
     from rich.table import Table
 
     # The tables need that much; a file or a pipe would get 80 columns.
-    console = Console(highlight=False, width=max(shutil.get_terminal_size().columns, 110))
+    console = Console(highlight=False, width=max(shutil.get_terminal_size().columns, 125))
     if results:
         medians = Table(
             box=box.SIMPLE_HEAD,

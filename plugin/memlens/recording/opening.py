@@ -17,7 +17,7 @@ _LONGEST_HEADER = 64 * 1024
 #: How many bytes after the command line may be numbers, which differ from capture to capture.
 _NUMBERS = 32
 #: How often a header's end is tried for.
-_MOST_TRIALS = 200
+_MOST_TRIALS = 500
 #: What memray writes after the last record.
 _TRAILER = b"\x01"
 _SUFFIX = ".header"
@@ -61,13 +61,16 @@ def open_capture(path: Path) -> FileReader:
     Raises:
         Exception: whatever memray makes of a damaged file.
     """
+    global _is_unknown  # noqa: PLW0603 - see there
     with path.open("r+b", buffering=0) as file:
         _trim(file)
         file.seek(0)
         data = file.read(_LONGEST_HEADER)
         if _header is None or not _header.is_of(data):
+            _learn(data, path.with_suffix(_SUFFIX))
+        if _header is None or not _header.is_of(data):
             reader = FileReader(path)
-            _learn(reader, data, path.with_suffix(_SUFFIX))
+            _is_unknown = True  # it can be read, so this is no damaged file
             return reader
         size = _header.size
         try:
@@ -106,29 +109,28 @@ def _trim(file: FileIO) -> None:
     file.truncate(end)
 
 
-def _learn(reader: FileReader, data: bytes, trial: Path) -> None:
+def _learn(data: bytes, trial: Path) -> None:
     """Find out how long the header is that *data* begins with, by trying: memray does not tell.
 
     *trial* is a file that nobody needs.
     """
-    global _header, _is_unknown  # noqa: PLW0603 - the same for all captures of the process
+    global _header  # noqa: PLW0603 - the same for all captures of the process
     if _is_unknown:
         return
-    command_line = reader.metadata.command_line.encode("utf-8", "surrogateescape") + b"\0"
-    start = data.find(command_line)
-    end = start + len(command_line)
+    end = 0
     try:
         # The last in a header is a list of texts, each of which ends in a zero.
-        for _ in range(_MOST_TRIALS if start >= 0 else 0):
+        for _ in range(_MOST_TRIALS):
             end = data.find(b"\0", end) + 1
             if not end:
                 break
             trial.write_bytes(data[:end] + _TRAILER)
-            with suppress(OSError):  # so says memray of what is no header
-                FileReader(trial).close()
-                rest = data[start + len(command_line) + _NUMBERS : end]
-                _header = _Header(command_line, start, rest, end)
-                return
+            with suppress(OSError), FileReader(trial) as reader:  # so says memray of no header
+                text = reader.metadata.command_line.encode("utf-8", "surrogateescape") + b"\0"
+                start = data.find(text)
+                if start >= 0:
+                    rest = data[start + len(text) + _NUMBERS : end]
+                    _header = _Header(text, start, rest, end)
+                    return
     finally:
         trial.unlink(missing_ok=True)
-    _is_unknown = True
