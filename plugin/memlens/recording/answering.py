@@ -6,6 +6,7 @@ A line of JSON on standard input asks for a window of a capture, one on standard
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -25,15 +26,15 @@ def main() -> None:
 
 
 def answer_all(questions: TextIO, answers: TextIO) -> None:
-    """Say that we are there, then answer each question."""
-    _say(answers, True)
+    """Say who we are, then answer each question: by a list of two numbers, or by false."""
+    _say(answers, os.getpid())
     for line in questions:
         question = json.loads(line)
         try:
             answer = peaks(Path(question["capture"]), question["window"])
         except Exception:  # noqa: BLE001 - whoever asks finds out in another way
             answer = None
-        _say(answers, answer)
+        _say(answers, answer or False)
 
 
 def _say(answers: TextIO, what: object) -> None:

@@ -9,14 +9,16 @@ dearer as the capture grows: once the answers have taken as long as closing woul
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from contextlib import suppress
+
+# So, since tests replace os.getpid and the like.
 from mmap import PAGESIZE, mmap
-from os import getpid  # so, since tests replace os.getpid
+from os import getpid, kill, read
 from pathlib import Path
 from select import POLLIN, poll
+from signal import SIGKILL
+from subprocess import DEVNULL, PIPE, Popen
 from time import monotonic
 from typing import NamedTuple
 
@@ -27,7 +29,17 @@ from memlens.recording.capture import Capture
 _CLOSED_FIRST = 5
 #: Seconds for an answer. Then closing is the better way.
 _PATIENCE = 5.0
-_START = "import sys; sys.path[:] = {path!r}; from memlens.recording.answering import main; main()"
+#: Seconds for the process to end by itself.
+_LAST_PATIENCE = 0.5
+#: It is no child of ours: a test that waits for all its children would wait for it too.
+_START = """
+import os, sys
+if os.fork():
+    os._exit(0)
+sys.path[:] = {path!r}
+from memlens.recording.answering import main
+main()
+"""
 
 
 class Peaks(NamedTuple):
@@ -42,10 +54,13 @@ class Asking:
 
     def __init__(self) -> None:
         """Ask nobody yet."""
-        self._process: subprocess.Popen[bytes] | None = None
-        self._is_there = False
+        #: What started the other process, and has the ends of its pipes.
+        self._process: Popen[bytes] | None = None
+        #: The other's process id, once it has begun to answer.
+        self._answerer: int | None = None
         #: It failed, or has been ended: nobody is asked any more.
         self._is_over = False
+        self._has_ended = False
         self._buffer = b""
         self._pid = getpid()
         self._closed = 0
@@ -70,6 +85,8 @@ class Asking:
                 self._start()
             return None
         if self._asked >= self._closing or not self._is_ready():
+            if self._has_ended:
+                self.close()
             return None
         started = monotonic()
         # The end of what is written may not be seen: let that not be the end of the window.
@@ -82,32 +99,39 @@ class Asking:
     def close(self) -> None:
         """End the process, if there is one."""
         process = self._process
-        if process is None or getpid() != self._pid:
+        if process is None or self._is_over or getpid() != self._pid:
             return
         self._is_over = True
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        with suppress(OSError):
+            process.stdin.close()  # nobody asks any more
+        with suppress(OSError, ValueError):
+            while self._answer(_LAST_PATIENCE) is not None:
+                pass  # an answer that came too late
+        if not self._has_ended and self._answerer is not None:
+            with suppress(OSError):
+                kill(self._answerer, SIGKILL)
+        process.stdout.close()
 
     def _start(self) -> None:
         path = [str(Path(__file__).resolve().parents[2]), *(p for p in sys.path if p)]
-        with suppress(OSError, ValueError):
-            self._process = subprocess.Popen(
+        with suppress(OSError, ValueError, TypeError):  # who embeds Python may not say where it is
+            self._process = Popen(
                 [sys.executable, "-S", "-c", _START.format(path=path)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=DEVNULL,
                 bufsize=0,
             )
+            self._process.wait()  # it only starts the other one
 
     def _is_ready(self) -> bool:
         """Return whether the process has begun to answer. Does not wait for it."""
-        if not self._is_there:
-            self._is_there = self._answer(0.0) is True
-        return self._is_there
+        if self._answerer is None:
+            first = self._answer(0.0)
+            self._answerer = first if isinstance(first, int) else None
+        return self._answerer is not None
 
     def _ask(self, question: object) -> object:
         assert self._process is not None
@@ -116,16 +140,16 @@ class Asking:
             self._process.stdin.write(json.dumps(question).encode() + b"\n")
             answer = self._answer(_PATIENCE)
         except OSError:
-            answer = False
+            answer = None
         except BaseException:  # a timeout's or Ctrl-C: the answer may come when another is expected
             self.close()
             raise
-        if answer is False:
+        if answer is None:
             self.close()
         return answer
 
     def _answer(self, seconds: float) -> object:
-        """Return what the process says within so many *seconds*; False if nothing."""
+        """Return what the process says within so many *seconds*; None if nothing."""
         assert self._process is not None
         assert self._process.stdout is not None
         descriptor = self._process.stdout.fileno()
@@ -134,11 +158,11 @@ class Asking:
         deadline = monotonic() + seconds
         while b"\n" not in self._buffer:
             if not waiting.poll(max(0.0, deadline - monotonic()) * 1000):
-                return False
-            data = os.read(descriptor, 4096)
+                return None
+            data = read(descriptor, 4096)
             if not data:
-                self.close()
-                return False
+                self._has_ended = True
+                return None
             self._buffer += data
         line, _, self._buffer = self._buffer.partition(b"\n")
         answer: object = json.loads(line)
