@@ -50,10 +50,14 @@ class Recorder:
     command_line: Sequence[str]
     #: Number of tests selected to run; None when that is not known.
     collected: int | None = None
+    #: How many results of each test are kept, and how many bytes of all (None: any number).
+    history: int = 50
+    history_size: int | None = 500 * 1024**2
     #: Of the tests measured so far, of their stacks only who allocated.
     tests: list[TestRecord] = field(default_factory=list)
     #: What went wrong in writing, in plain words.
     faults: list[str] = field(default_factory=list)
+    _has_failed: bool = False
     #: Of tests that are being run or whose measurement is awaited, by node id and worker.
     _outcomes: dict[tuple[str, str | None], _Outcome] = field(default_factory=dict)
     #: None until the first measured test, and after writing failed.
@@ -115,7 +119,7 @@ class Recorder:
             outcome=outcome.outcome, duration=outcome.duration, worker=key[1]
         )
         self.tests.append(_outline(test))
-        if self.faults:
+        if self._has_failed:
             return
         from memlens.store import ResultsError, ResultsWriter, database_path
 
@@ -149,10 +153,21 @@ class Recorder:
                 git_commit=revision.commit if revision else None,
                 git_dirty=revision.dirty if revision else None,
             )
+            if exit_status != pytest.ExitCode.INTERRUPTED:  # else it is wanted to end
+                self._trim(self._writer)
+            self.faults += self._writer.notices
             self._writer.close()
         except ResultsError as error:
             self._fault(error)
         self._writer = None
+
+    def _trim(self, writer: ResultsWriter) -> None:
+        from memlens.store import ResultsError
+
+        try:
+            writer.trim(runs=self.history, size=self.history_size)
+        except ResultsError as error:
+            self.faults.append(f"old results were not dropped: {error}")
 
     @functools.cached_property
     def run(self) -> RunRecord:
@@ -183,11 +198,13 @@ class Recorder:
     def _fault(self, error: ResultsError) -> None:
         from memlens.store import ResultsError
 
-        self.faults.append(f"results were not kept: {error}")
+        self._has_failed = True
         if self._writer is not None:
             writer, self._writer = self._writer, None
+            self.faults += writer.notices
             with suppress(ResultsError):  # one message about this file is enough
                 writer.close()
+        self.faults.append(f"results were not kept: {error}")
 
 
 def worker_of(report: pytest.TestReport) -> str | None:

@@ -251,30 +251,5 @@ def test_a_newer_schema_is_refused_by_both_sides_naming_both_versions(project: P
         begin(project)
 
 
-def test_a_file_that_is_no_database_is_refused_by_name_and_left_alone(project: Path) -> None:
-    path = database_path(project)
-    path.parent.mkdir()
-    path.write_text("not a database, but somebody's")
-    for attempt in (lambda: ResultsReader(path), lambda: begin(project)):
-        with pytest.raises(ResultsError, match=r"results\.db"):
-            attempt()
-    assert path.read_text() == "not a database, but somebody's"
-
-
-def test_somebody_elses_database_is_refused_and_left_alone(project: Path) -> None:
-    path = database_path(project)
-    path.parent.mkdir()
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE theirs (a)")
-    connection.commit()
-    connection.close()
-    for attempt in (lambda: ResultsReader(path), lambda: begin(project)):
-        with pytest.raises(ResultsError, match="not a memlens results database"):
-            attempt()
-    connection = sqlite3.connect(path)
-    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
-    connection.close()
-
-
 def test_a_record_survives_the_way_between_processes() -> None:
     assert TestRecord.from_dict(TEST.to_dict()) == TEST

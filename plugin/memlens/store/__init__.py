@@ -3,7 +3,7 @@
 `schema.sql` is the contract. Imports neither pytest nor memray, nor anything else of memlens.
 """
 
-from memlens.store.database import NewerSchemaError, ResultsError
+from memlens.store.database import DamagedError, NewerSchemaError, ResultsError
 from memlens.store.folder import DATABASE_NAME, FOLDER_NAME, database_path
 from memlens.store.reading import ResultsReader
 from memlens.store.records import (
@@ -24,6 +24,7 @@ __all__ = [
     "DATABASE_NAME",
     "FOLDER_NAME",
     "CheckRecord",
+    "DamagedError",
     "FrameKind",
     "FrameRecord",
     "NewerSchemaError",

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from memlens.store.database import naming, open_for_reading
 from memlens.store.records import (
@@ -19,6 +19,7 @@ from memlens.store.records import (
     StackRecord,
     TestRecord,
 )
+from memlens.store.running import is_running
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -28,9 +29,29 @@ _LATEST = (
     "id = (SELECT max(newest.id) FROM test AS newest"
     " WHERE newest.path = test.path AND newest.name = test.name)"
 )
+#: The same for all tests at once: one walk along an index.
+_LATEST_OF_ALL = "id IN (SELECT max(id) FROM test GROUP BY path, name)"
+_RUN = (
+    "SELECT id, uuid, started, finished, status, exit_status, command_line, rootdir, versions,"
+    " git_commit, git_dirty, collected FROM run"
+)
 _TEST = "SELECT id, run, nodeid, path, line, outcome, duration, worker FROM test"
 #: SQLite's limit of bound values was 999 for long.
 _CHUNK = 900
+
+
+class PastResult(NamedTuple):
+    """What one run measured of a test: a point of its history."""
+
+    #: The run's, as in `RunRecord`.
+    uuid: str
+    started: str
+    git_commit: str | None
+    git_dirty: bool | None
+    #: The test's, as in `TestRecord`.
+    outcome: str
+    #: Of the call.
+    peak_bytes: int
 
 
 class ResultsReader:
@@ -69,20 +90,26 @@ class ResultsReader:
         with naming(self.path, "read"):
             return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
 
-    def runs(self, limit: int = 1) -> list[RunRecord]:
-        """Return the last *limit* runs, the newest first."""
-        rows = self._rows(
-            "SELECT id, uuid, started, finished, status, exit_status, command_line, rootdir,"
-            " versions, git_commit, git_dirty, collected FROM run ORDER BY id DESC LIMIT ?",
-            (limit,),
+    def runs(self, limit: int | None = 1) -> list[RunRecord]:
+        """Return the last *limit* runs (None: all), the newest first."""
+        # To SQLite a negative limit is none (https://www.sqlite.org/lang_select.html#limitoffset).
+        return self._runs("ORDER BY id DESC LIMIT ?", (-1 if limit is None else limit,))
+
+    def measured_runs(self) -> list[RunRecord]:
+        """Return the runs that have measured at least one test, the newest first."""
+        return self._runs(
+            "WHERE EXISTS (SELECT 1 FROM test WHERE test.run = run.id) ORDER BY id DESC"
         )
+
+    def _runs(self, rest: str, values: Sequence[object] = ()) -> list[RunRecord]:
+        rows = self._rows(f"{_RUN} {rest}", values)
         return [
             RunRecord(
                 id=row[0],
                 uuid=row[1],
                 started=row[2],
                 finished=row[3],
-                status=row[4],
+                status=self._status(row[1], row[4]),
                 exit_status=row[5],
                 command_line=tuple(json.loads(row[6])),
                 rootdir=row[7],
@@ -94,13 +121,80 @@ class ResultsReader:
             for row in rows
         ]
 
-    def latest_tests(self, path: str | None = None) -> list[TestRecord]:
+    def latest_tests(self, path: str | None = None, *, stacks: bool = True) -> list[TestRecord]:
         """Return the newest result of each test, or only of the tests in the file *path*.
 
-        *path* is as the database has it. In the order in which the tests ran.
+        *path* is as the database has it. In the order in which the tests ran. Without *stacks*
+        the records have none, which is quicker.
         """
-        where, values = ("", ()) if path is None else ("path = ? AND ", (path,))
-        return self._tests(f"{where}{_LATEST}", values)
+        if path is None:
+            return self._tests(_LATEST_OF_ALL, stacks=stacks)
+        return self._tests(f"path = ? AND {_LATEST}", (path,), stacks=stacks)
+
+    def tests_of(self, *runs: int, stacks: bool = True) -> list[TestRecord]:
+        """Return the newest result of each test among those of these *runs*, which are ids.
+
+        In the order in which the tests ran. Without *stacks* the records have none.
+        """
+        marks = ",".join("?" * len(runs))
+        return self._tests(
+            f"id IN (SELECT max(id) FROM test WHERE run IN ({marks}) GROUP BY path, name)",
+            runs,
+            stacks=stacks,
+        )
+
+    def latest_test(self, path: str, name: str) -> TestRecord | None:
+        """Return the newest result of one test, or None if it has never been measured."""
+        tests = self._tests(f"path = ? AND name = ? AND {_LATEST}", (path, name))
+        return tests[0] if tests else None
+
+    def nodeids(self) -> list[tuple[str, str, str]]:
+        """Return path, name and newest node id of each test that has a result."""
+        rows = self._rows(f"SELECT path, name, nodeid FROM test WHERE {_LATEST_OF_ALL} ORDER BY id")
+        return [(row[0], row[1], row[2]) for row in rows]
+
+    def peaks_before(self, tests: Iterable[TestRecord]) -> dict[int, int]:
+        """Return, by id, what the peak of each of *tests* was in the run before it, in bytes.
+
+        That is the last of the earlier runs in which the test was measured. A test without one is
+        left out.
+        """
+        rows = self._in_chunks(
+            "SELECT later.id, phase.peak_bytes FROM test AS later"
+            " JOIN phase ON phase.name = 'call' AND phase.test = ("
+            "SELECT earlier.id FROM test AS earlier"
+            " WHERE earlier.path = later.path AND earlier.name = later.name"
+            " AND earlier.id < later.id AND earlier.run <> later.run"
+            " ORDER BY earlier.id DESC LIMIT 1)",
+            [test.id for test in tests if test.id is not None],
+            column="later.id",
+        )
+        return {row[0]: row[1] for row in rows}
+
+    def history(self, path: str, name: str, limit: int | None = None) -> list[PastResult]:
+        """Return what the last *limit* runs (None: all) measured of a test, the newest first."""
+        rows = self._rows(
+            "SELECT uuid, started, git_commit, git_dirty, outcome, peak_bytes FROM test"
+            " JOIN run ON run.id = test.run"
+            " JOIN phase ON phase.test = test.id AND phase.name = 'call'"
+            # Of a test that ran several times in one run the last time counts.
+            " WHERE test.path = ? AND test.name = ? AND NOT EXISTS ("
+            "SELECT 1 FROM test AS again WHERE again.path = test.path AND again.name = test.name"
+            " AND again.id > test.id AND again.run = test.run)"
+            " ORDER BY test.id DESC LIMIT ?",
+            (path, name, -1 if limit is None else limit),
+        )
+        return [
+            PastResult(
+                uuid=row[0],
+                started=row[1],
+                git_commit=row[2],
+                git_dirty=None if row[3] is None else bool(row[3]),
+                outcome=row[4],
+                peak_bytes=row[5],
+            )
+            for row in rows
+        ]
 
     def latest_exceeded(self) -> list[TestRecord]:
         """Return the newest result of each test that is over one of its limits there."""
@@ -151,21 +245,31 @@ class ResultsReader:
         )
         return SourceRecord(*rows[0]) if rows else None
 
+    def _status(self, uuid: str, status: str) -> str:
+        """Return what is true now: a run that was killed could not say that it was interrupted."""
+        if status == "running" and not is_running(self.path, uuid):
+            return "interrupted"
+        return status
+
     def _rows(self, sql: str, values: Sequence[object] = ()) -> list[sqlite3.Row]:
         with naming(self.path, "read"):
             return self._connection.execute(sql, values).fetchall()
 
-    def _tests(self, where: str, values: Sequence[object] = ()) -> list[TestRecord]:
+    def _tests(
+        self, where: str, values: Sequence[object] = (), *, stacks: bool = True
+    ) -> list[TestRecord]:
         with naming(self.path, "read"):
             # One snapshot for all the statements, whatever is being written.
             self._connection.execute("BEGIN")
         try:
-            return self._tests_in_snapshot(where, values)
+            return self._tests_in_snapshot(where, values, with_stacks=stacks)
         finally:
             with naming(self.path, "read"):
                 self._connection.execute("ROLLBACK")
 
-    def _tests_in_snapshot(self, where: str, values: Sequence[object]) -> list[TestRecord]:
+    def _tests_in_snapshot(
+        self, where: str, values: Sequence[object], *, with_stacks: bool
+    ) -> list[TestRecord]:
         rows = self._rows(f"{_TEST} WHERE {where} ORDER BY id", values)
         ids = [row[0] for row in rows]
         phases: dict[int, list[PhaseRecord]] = {}
@@ -189,7 +293,7 @@ class ResultsReader:
             (*row[:4], json.loads(row[4]))
             for row in self._in_chunks(
                 "SELECT test, kind, bytes, allocations, frames FROM stack",
-                ids,
+                ids if with_stacks else (),
                 order="bytes DESC, id",
             )
         ]

@@ -3,6 +3,8 @@
 -- Sizes are bytes. Times are UTC, as ISO 8601 text with microseconds. Lines count from 1.
 -- Paths use "/" and are relative to the run's rootdir when inside it, absolute otherwise.
 --
+-- PRAGMA application_id is 0x4D4C454E ("MLEN"), PRAGMA user_version the schema's version.
+--
 -- History of versions:
 --   1  the first
 
@@ -11,7 +13,8 @@ CREATE TABLE run (
     id           INTEGER PRIMARY KEY,
     uuid         TEXT    NOT NULL UNIQUE,   -- the same run in every copy of the results
     started      TEXT    NOT NULL,
-    finished     TEXT,                      -- NULL while it runs, and for ever if it was killed
+    finished     TEXT,                      -- NULL while it runs; if it was killed, for ever or
+                                            -- until what it had measured was saved
     status       TEXT    NOT NULL CHECK (status IN ('running', 'finished', 'interrupted')),
     exit_status  INTEGER,                   -- pytest's, once finished
     command_line TEXT    NOT NULL,          -- pytest's arguments, a JSON list of strings
@@ -21,6 +24,7 @@ CREATE TABLE run (
     git_dirty    INTEGER,                   -- 1 if tracked files differed from that commit
     collected    INTEGER                    -- tests selected to run; NULL before collection ended
 );
+CREATE INDEX run_running ON run (uuid) WHERE status = 'running';
 
 -- One measured test of a run. The newest row of a path and name is what is true of that test now.
 -- Not of a node id: outside the rootdir that depends on how pytest was started.
@@ -35,7 +39,7 @@ CREATE TABLE test (
     duration REAL    NOT NULL,              -- seconds, all phases
     worker   TEXT                           -- pytest-xdist's worker id, NULL without it
 );
-CREATE INDEX test_by_name ON test (path, name, id);
+CREATE INDEX test_by_name ON test (path, name, id, run);
 CREATE INDEX test_by_run ON test (run);
 
 -- What one phase of a test took. The call is always there; set-up and teardown are if they were
@@ -103,3 +107,4 @@ CREATE TABLE run_source (
     source INTEGER NOT NULL REFERENCES source (id),
     PRIMARY KEY (run, path)
 ) WITHOUT ROWID;
+CREATE INDEX run_source_by_source ON run_source (source);

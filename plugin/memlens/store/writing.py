@@ -7,16 +7,24 @@ import json
 import sqlite3
 import tokenize
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from memlens.store.database import naming, open_for_writing
+from memlens.store.aside import Opened, open_instead, open_moving_aside
+from memlens.store.database import DamagedError, naming
 from memlens.store.folder import make_folder
 from memlens.store.records import FrameRecord, RunRecord, StackRecord, TestRecord
+from memlens.store.running import RunLock, mark_interrupted
+
+if TYPE_CHECKING:
+    from memlens.store.trimming import Trimmed
 
 #: Larger files (generated code, data) are not kept: nobody reads marks in them.
 _LARGEST_SOURCE = 1024 * 1024
+
+_Execute = Callable[[str, Sequence[object]], sqlite3.Cursor]
 
 
 def utc_now() -> str:
@@ -27,88 +35,37 @@ def utc_now() -> str:
 class ResultsWriter:
     """Writes the results of one run.
 
-    Everything raises `ResultsError` when the file cannot be written; what was committed stays.
+    Everything raises `ResultsError` when the file cannot be written; what was committed stays. A
+    damaged file, or one that is no results database, is moved aside and a new one is begun.
     """
 
     def __init__(self, path: Path, run: RunRecord) -> None:
-        """Open or create the database at *path* and begin *run* in it, or continue it."""
+        """Open or create the database at *path* and begin *run* in it, or continue it.
+
+        Runs that were killed are marked as interrupted.
+        """
         self.path = path
+        self.run_id = 0
+        #: What was moved aside, in plain words.
+        self.notices: list[str] = []
+        self._run = run
         self._rootdir = Path(run.rootdir)
         # Ids of frames and paths of sources this run has already stored.
         self._frames: dict[FrameRecord, int] = {}
         self._sources: set[str] = set()
         with naming(path, "write"):
             make_folder(path.parent)
-        self._connection = open_for_writing(path)
-        with self._commit() as execute:
-            execute(
-                "INSERT INTO run (uuid, started, status, command_line, rootdir, versions,"
-                " git_commit, git_dirty, collected) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (uuid) DO NOTHING",
-                (
-                    run.uuid,
-                    run.started,
-                    json.dumps(run.command_line),
-                    run.rootdir,
-                    json.dumps(dict(run.versions), sort_keys=True),
-                    run.git_commit,
-                    run.git_dirty,
-                    run.collected,
-                ),
-            )
-            (self.run_id,) = execute("SELECT id FROM run WHERE uuid = ?", (run.uuid,)).fetchone()
+        self._lock = RunLock(path, run.uuid)
+        try:
+            self._use(open_moving_aside(path))
+            self._write(self._begin)
+        except BaseException:
+            self._lock.release()
+            raise
 
     def add_test(self, test: TestRecord) -> None:
         """Store *test* with all that belongs to it, in one commit."""
-        with self._commit() as execute:
-            test_id = _rowid(
-                execute(
-                    "INSERT INTO test (run, nodeid, path, name, line, outcome, duration, worker)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        self.run_id,
-                        test.nodeid,
-                        test.path,
-                        test.name,
-                        test.line,
-                        test.outcome,
-                        test.duration,
-                        test.worker,
-                    ),
-                )
-            )
-            self._connection.executemany(
-                "INSERT INTO phase (test, name, peak_bytes, allocated_bytes, allocations,"
-                " alive_bytes, histogram) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (
-                        test_id,
-                        phase.name,
-                        phase.peak_bytes,
-                        phase.allocated_bytes,
-                        phase.allocations,
-                        phase.alive_bytes,
-                        f"[{','.join(map(str, phase.histogram))}]",
-                    )
-                    for phase in test.phases
-                ],
-            )
-            for check in test.checks:
-                execute(
-                    "INSERT INTO limit_check (test, marker, limit_bytes, measured_bytes, verdict,"
-                    " message) VALUES (?, ?, ?, ?, ?, ?)",
-                    (
-                        test_id,
-                        check.marker,
-                        check.limit_bytes,
-                        check.measured_bytes,
-                        check.verdict,
-                        check.message,
-                    ),
-                )
-            for stack in test.stacks:
-                self._add_stack(execute, test_id, stack)
-            self._add_source(execute, test.path)
+        self._write(lambda execute: self._add_test(execute, test))
 
     def finish(
         self,
@@ -122,27 +79,124 @@ class ResultsWriter:
 
         *exit_status* is None if pytest did not come to its end.
         """
-        with self._commit() as execute:
-            execute(
+        status = "interrupted" if interrupted else "finished"
+        values = (utc_now(), status, exit_status, git_commit, git_dirty)
+        self._write(
+            lambda execute: execute(
                 "UPDATE run SET finished = ?, status = ?, exit_status = ?, git_commit = ?,"
                 " git_dirty = ? WHERE id = ?",
-                (
-                    utc_now(),
-                    "interrupted" if interrupted else "finished",
-                    exit_status,
-                    git_commit,
-                    git_dirty,
-                    self.run_id,
-                ),
+                (*values, self.run_id),
             )
+        )
+
+    def trim(self, *, runs: int, size: int | None) -> Trimmed:
+        """Drop what is too old, as `trimming.trim`, but look only at what this run has changed.
+
+        After `finish`.
+        """
+        from memlens.store.trimming import trim_after
+
+        with naming(self.path, "trim"):
+            return trim_after(self._connection, self._rootdir, self.run_id, runs=runs, size=size)
 
     def close(self) -> None:
-        """Close the file."""
-        with naming(self.path, "close"):
-            self._connection.close()
+        """Close the file. A run that was not finished is then known to be interrupted."""
+        try:
+            with naming(self.path, "close"):
+                self._connection.close()
+        finally:
+            self._lock.release()
+
+    def _use(self, opened: Opened) -> None:
+        self._connection = opened.connection
+        self._identity = opened.identity
+        self.notices += opened.notices
+
+    def _write(self, work: Callable[[_Execute], object]) -> None:
+        """Do *work* in one commit; if the file proves to be damaged, in a new one."""
+        try:
+            with self._commit() as execute:
+                work(execute)
+        except DamagedError as error:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+            self._use(open_instead(self.path, self._identity, error))
+            with self._commit() as execute:
+                self._begin(execute)
+                work(execute)
+
+    def _begin(self, execute: _Execute) -> None:
+        run = self._run
+        execute(
+            "INSERT INTO run (uuid, started, status, command_line, rootdir, versions,"
+            " git_commit, git_dirty, collected) VALUES (?, ?, 'running', ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (uuid) DO UPDATE SET status = 'running'",
+            (
+                run.uuid,
+                run.started,
+                json.dumps(run.command_line),
+                run.rootdir,
+                json.dumps(dict(run.versions), sort_keys=True),
+                run.git_commit,
+                run.git_dirty,
+                run.collected,
+            ),
+        )
+        (self.run_id,) = execute("SELECT id FROM run WHERE uuid = ?", (run.uuid,)).fetchone()
+        mark_interrupted(self._connection, self.path, but=run.uuid)
+
+    def _add_test(self, execute: _Execute, test: TestRecord) -> None:
+        test_id = _rowid(
+            execute(
+                "INSERT INTO test (run, nodeid, path, name, line, outcome, duration, worker)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    self.run_id,
+                    test.nodeid,
+                    test.path,
+                    test.name,
+                    test.line,
+                    test.outcome,
+                    test.duration,
+                    test.worker,
+                ),
+            )
+        )
+        self._connection.executemany(
+            "INSERT INTO phase (test, name, peak_bytes, allocated_bytes, allocations,"
+            " alive_bytes, histogram) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    test_id,
+                    phase.name,
+                    phase.peak_bytes,
+                    phase.allocated_bytes,
+                    phase.allocations,
+                    phase.alive_bytes,
+                    f"[{','.join(map(str, phase.histogram))}]",
+                )
+                for phase in test.phases
+            ],
+        )
+        for check in test.checks:
+            execute(
+                "INSERT INTO limit_check (test, marker, limit_bytes, measured_bytes, verdict,"
+                " message) VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    test_id,
+                    check.marker,
+                    check.limit_bytes,
+                    check.measured_bytes,
+                    check.verdict,
+                    check.message,
+                ),
+            )
+        for stack in test.stacks:
+            self._add_stack(execute, test_id, stack)
+        self._add_source(execute, test.path)
 
     @contextmanager
-    def _commit(self) -> Iterator[Callable[[str, Sequence[object]], sqlite3.Cursor]]:
+    def _commit(self) -> Iterator[_Execute]:
         with naming(self.path, "write"):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -159,7 +213,7 @@ class ResultsWriter:
 
     def _add_stack(
         self,
-        execute: Callable[[str, Sequence[object]], sqlite3.Cursor],
+        execute: _Execute,
         test_id: int,
         stack: StackRecord,
     ) -> None:
@@ -179,9 +233,7 @@ class ResultsWriter:
             ),
         )
 
-    def _frame_id(
-        self, execute: Callable[[str, Sequence[object]], sqlite3.Cursor], frame: FrameRecord
-    ) -> int:
+    def _frame_id(self, execute: _Execute, frame: FrameRecord) -> int:
         known = self._frames.get(frame)
         if known is not None:
             return known
@@ -201,9 +253,7 @@ class ResultsWriter:
         self._frames[frame] = frame_id
         return frame_id
 
-    def _add_source(
-        self, execute: Callable[[str, Sequence[object]], sqlite3.Cursor], path: str
-    ) -> None:
+    def _add_source(self, execute: _Execute, path: str) -> None:
         if path in self._sources:
             return
         self._sources.add(path)
