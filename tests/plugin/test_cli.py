@@ -60,6 +60,29 @@ def test_check_forgets_findings_in_files_that_are_gone(measured: Path, tmp_path:
     assert result.returncode == 0
 
 
+def test_check_reads_results_that_lie_elsewhere_than_in_their_project(
+    measured: Path, tmp_path: Path
+) -> None:
+    downloaded = tmp_path / "downloads" / "ci.db"
+    downloaded.parent.mkdir()
+    shutil.copy(database_path(measured), downloaded)
+    result = run(measured, "memlens", "check", "--results", str(downloaded))
+    assert result.stdout == run(measured, "memlens", "check").stdout
+    assert "tests/test_orders.py:11:5: error" in result.stdout
+
+
+@pytest.mark.parametrize(
+    "command", ["report", "show", "check", "compare", "combine", "export", "gc", "clear"]
+)
+def test_every_command_has_help_with_an_example_its_exit_status_and_results(command: str) -> None:
+    result = run(REPOSITORY, "memlens", command, "--help")
+    assert result.returncode == 0
+    assert f"memlens {command}" in result.stdout.partition("examples:")[2]
+    assert "exit status: 0" in result.stdout
+    assert "--results PATH" in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 100
+
+
 def test_check_without_results_says_how_to_make_some(tmp_path: Path) -> None:
     result = run(tmp_path, "memlens", "check")
     assert result.returncode == 2
@@ -71,6 +94,12 @@ def test_check_help_has_an_example_and_the_exit_statuses() -> None:
     result = run(REPOSITORY, "memlens", "check", "--help")
     assert "pytest --memray; memlens check" in result.stdout
     assert "exit status: 0" in result.stdout
+
+
+def test_without_a_command_the_commands_are_named() -> None:
+    result = run(REPOSITORY, "memlens")
+    assert result.returncode == 2
+    assert "COMMAND" in result.stderr
 
 
 def test_the_demo_succeeds_when_exactly_the_intended_tests_fail(tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""`memlens gc`: drops old results."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from memlens.commands.common import (
+    FINE,
+    FOUND,
+    add_command,
+    confirm,
+    counted,
+    results_path,
+    shown_path,
+    size_argument,
+    whole_number,
+)
+from memlens.sizes import format_size
+from memlens.store import ResultsReader
+from memlens.store.trimming import trim
+
+#: Results of each test that are kept.
+_RUNS = 50
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Declare the command."""
+    parser = add_command(
+        commands,
+        "gc",
+        summary="drop old results",
+        description=(
+            "Drop old results, after asking: all but the last few of each test, those of tests\n"
+            "that are long gone, and, to keep within a size, the oldest runs. The newest run stays."
+        ),
+        examples="memlens gc\nmemlens gc --runs 10 --size '20 MB' --yes",
+        exit_status="0 done, 1 you said no, 2 it could not be done",
+    )
+    parser.add_argument(
+        "--runs",
+        type=whole_number(least=1),
+        default=_RUNS,
+        metavar="N",
+        help="keep the last N results of each test (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--size",
+        type=size_argument,
+        metavar="SIZE",
+        help="drop the oldest runs until the file is no larger than this (default: any size)",
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Drop what is old if the user agrees."""
+    path = results_path(arguments)
+    ResultsReader(path).close()  # or to trim would be to make one
+    runs: int = arguments.runs
+    what = "all but the newest result" if runs == 1 else f"all but the last {runs:,} results"
+    if arguments.size is not None:
+        size = format_size(arguments.size)
+        what += f" of each test, and the oldest runs until {size} are left,"
+    else:
+        what += " of each test"
+    if not confirm(f"Drop {what} from {shown_path(path)}?", yes=arguments.yes):
+        print("memlens: nothing was dropped", file=sys.stderr)
+        return FOUND
+    trimmed = trim(path, runs=runs, size=arguments.size)
+    before, after = format_size(trimmed.bytes_before), format_size(trimmed.bytes_after)
+    sizes = before if before == after else f"{before}, now {after}"
+    print(
+        f"Dropped {counted(trimmed.tests, 'result')} and {counted(trimmed.runs, 'run')}"
+        f" from {shown_path(path)} ({sizes})."
+    )
+    return FINE

@@ -1,0 +1,97 @@
+"""Call stacks as a tree: callers that they have in common are told once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from memlens.commands.screen import Line, Piece
+from memlens.sizes import format_size
+from memlens.store import FrameRecord, StackRecord
+
+#: What stands before the callees of a fork and below them: the last one's, and the others'.
+_FORKS = (("└─ ", "   "), ("├─ ", "│  "))
+_ASCII_FORKS = (("`- ", "   "), ("|- ", "|  "))
+
+
+class Node:
+    """A call, and what was allocated by way of it."""
+
+    def __init__(self, frame: FrameRecord | None = None, repeats: int = 1) -> None:
+        """*frame* is None where there is nothing but native code, and for the root."""
+        self.frame = frame
+        #: How many calls of the same place in a row this stands for.
+        self.repeats = repeats
+        self.bytes = 0
+        self._callees: dict[tuple[FrameRecord | None, int], Node] = {}
+
+    def callees(self) -> list[Node]:
+        """Return what it calls, the largest first."""
+        return sorted(self._callees.values(), key=lambda node: -node.bytes)
+
+    def callee(self, frame: FrameRecord | None, repeats: int) -> Node:
+        """Return that callee, a new one if it has none such."""
+        return self._callees.setdefault((frame, repeats), Node(frame, repeats))
+
+
+def tree(stacks: Sequence[StackRecord], *, native: bool = False) -> Node:
+    """Return a root whose callees are the outermost calls of *stacks*, common ones merged.
+
+    Native frames only if *native*.
+    """
+    root = Node()
+    for stack in stacks:
+        node = root
+        for frame, repeats in _calls(stack, native=native):
+            node = node.callee(frame, repeats)
+            node.bytes += stack.bytes
+    return root
+
+
+def _calls(stack: StackRecord, *, native: bool) -> list[tuple[FrameRecord | None, int]]:
+    """Return the frames from the outside in, each with how often it calls itself in a row."""
+    calls: list[tuple[FrameRecord | None, int]] = []
+    for frame in reversed(stack.frames):
+        if frame.kind == "native" and not native:
+            continue
+        if calls and calls[-1][0] == frame:
+            calls[-1] = (frame, calls[-1][1] + 1)
+        else:
+            calls.append((frame, 1))
+    return calls or [(None, 1)]
+
+
+def tree_lines(
+    root: Node, shown: Callable[[FrameRecord], str], *, unicode: bool = True
+) -> Iterator[Line]:
+    """Yield what *root* calls as lines; *shown* says where a frame is.
+
+    A call's only callee stands below it, not beside it: so deep stacks stay on the screen.
+    """
+    last, others = _FORKS if unicode else _ASCII_FORKS
+    # Not by recursion: a stack may be as deep as Python allows. What is left to write: a node, and
+    # what stands before it and before what it calls.
+    left = [(node, "", "") for node in reversed(root.callees())]
+    while left:
+        node, before, below = left.pop()
+        told = None
+        while True:
+            # Where nothing is lost on the way, the size need not be said again.
+            size = "" if node.bytes == told else format_size(node.bytes)
+            yield [Piece(f"{size:>10}", "bold"), f"  {before}", *_call(node, shown)]
+            told, callees = node.bytes, node.callees()
+            if len(callees) != 1:
+                break
+            node, before = callees[0], below
+        for callee in reversed(callees):
+            fork = last if callee is callees[-1] else others
+            left.append((callee, below + fork[0], below + fork[1]))
+
+
+def _call(node: Node, shown: Callable[[FrameRecord], str]) -> Line:
+    if node.frame is None:
+        return [Piece("outside of Python code", "dim")]
+    repeats = f" ({node.repeats:,} times)" if node.repeats > 1 else ""
+    place = f"{repeats}  {shown(node.frame)}"
+    if node.frame.kind == "project":
+        return [Piece(node.frame.function, "bold cyan"), place]
+    return [Piece(f"{node.frame.function}{place}", "dim")]

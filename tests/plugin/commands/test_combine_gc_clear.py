@@ -1,0 +1,207 @@
+"""The commands that change results: `memlens combine`, `gc`, `clear`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from memlens.store import ResultsReader, ResultsWriter, RunRecord, database_path
+
+from .helpers import MIB, measured, memlens, on_a_terminal, write_run
+
+A, B = "tests/test_a.py::test_a", "tests/test_a.py::test_b"
+pytestmark = pytest.mark.skipif("sys.platform == 'win32'")
+
+
+def peaks(path: Path) -> dict[str, int]:
+    with ResultsReader(path) as reader:
+        return {test.nodeid: test.phases[0].peak_bytes for test in reader.latest_tests()}
+
+
+def count(path: Path) -> tuple[int, int]:
+    """Return how many runs there are, and results of test A."""
+    with ResultsReader(path) as reader:
+        return len(reader.runs(limit=None)), len(reader.history("tests/test_a.py", "test_a"))
+
+
+# combine
+
+
+def test_shards_are_merged_into_one_file(tmp_path: Path) -> None:
+    one = write_run(tmp_path, "run-1", measured(A, 1), database=tmp_path / "1.db")
+    two = write_run(tmp_path, "run-2", measured(B, 2), database=tmp_path / "2.db")
+    result = memlens(tmp_path, "combine", str(one), str(two), "-o", "out/all.db")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout == (
+        "Combined 2 files into out/all.db: 2 new runs, 2 new results; 2 runs, 2 results in all.\n"
+    )
+    assert peaks(tmp_path / "out" / "all.db") == {A: 1, B: 2}
+    again = memlens(tmp_path, "combine", str(two), str(one), "-o", "out/all.db")
+    assert "0 new runs, 0 new results" in again.stdout
+    assert (
+        "tests/test_a.py::test_b"
+        in memlens(tmp_path, "report", "--all", "--results", "out/all.db").stdout
+    )
+
+
+def test_without_output_they_go_to_the_results_here(tmp_path: Path) -> None:
+    one = write_run(tmp_path, "run-1", measured(A, 1), database=tmp_path / "1.db")
+    assert memlens(tmp_path, "combine", str(one)).returncode == 0
+    assert peaks(database_path(tmp_path)) == {A: 1}
+
+
+def test_a_folder_stands_for_the_results_in_it(tmp_path: Path) -> None:
+    write_run(tmp_path / "shard-1", "run-1", measured(A, 1))
+    write_run(tmp_path, "run-2", measured(B, 2), database=tmp_path / "shard-2" / "results.db")
+    result = memlens(tmp_path, "combine", "shard-1", "shard-2", "-o", "all.db")
+    assert result.returncode == 0, result.stderr
+    assert peaks(tmp_path / "all.db") == {A: 1, B: 2}
+
+
+def test_folders_of_another_machine_are_mapped(tmp_path: Path) -> None:
+    there = measured("/there/app/tests/test_a.py::test_a", 1)
+    one = write_run(tmp_path, "run-1", there, database=tmp_path / "1.db")
+    result = memlens(tmp_path, "combine", str(one), "-o", "all.db", "--map", "/there/app=.")
+    assert result.returncode == 0, result.stderr
+    with ResultsReader(tmp_path / "all.db") as reader:
+        assert [test.path for test in reader.latest_tests()] == ["tests/test_a.py"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["1.db", "-o", "out.db", "--map", "/there"], "'/there' is not FROM=TO"),
+        (["1.db", "-o", "out.db", "--map", "there=."], "--map: 'there' is not an absolute path"),
+        (["no.db", "-o", "out.db"], "no.db"),
+        (["text.db", "-o", "out.db"], "text.db"),
+        ([], "FILE"),
+    ],
+)
+def test_what_cannot_be_merged_is_an_error_and_nothing_is_made(
+    tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    write_run(tmp_path, "run-1", measured(A, 1), database=tmp_path / "1.db")
+    (tmp_path / "text.db").write_text("not results")
+    result = memlens(tmp_path, "combine", *arguments)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out.db").exists()
+
+
+def test_on_a_terminal_progress_leaves_nothing_but_the_outcome(tmp_path: Path) -> None:
+    write_run(tmp_path, "run-1", measured(A, 1), database=tmp_path / "1.db")
+    status, output = on_a_terminal(tmp_path, "combine", "1.db", "-o", "all.db")
+    assert status == 0
+    assert "Combining" in output
+    assert "Combined 1 file into all.db: 1 new run" in output
+
+
+# gc
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for number in range(4):
+        write_run(tmp_path, f"run-{number}", measured(A, MIB))
+    return tmp_path
+
+
+def test_gc_keeps_the_last_results_of_each_test(project: Path) -> None:
+    result = memlens(project, "gc", "--runs", "3", "--yes")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("Dropped 1 result and 1 run from .memlens/results.db (")
+    assert count(database_path(project)) == (3, 3)
+
+
+def test_gc_keeps_fifty_unless_told_otherwise(project: Path) -> None:
+    result = memlens(project, "gc", "--yes")
+    assert "Dropped 0 results and 0 runs" in result.stdout
+    assert count(database_path(project)) == (4, 4)
+
+
+def test_gc_drops_the_oldest_runs_for_the_size(project: Path) -> None:
+    result = memlens(project, "gc", "--size", "1 KB", "--yes")
+    assert result.returncode == 0, result.stderr
+    assert count(database_path(project)) == (1, 1)
+
+
+@pytest.mark.parametrize(("typed", "kept", "status"), [("y\n", 3, 0), ("\n", 4, 1), ("no\n", 4, 1)])
+def test_gc_asks_on_a_terminal(project: Path, typed: str, kept: int, status: int) -> None:
+    got, output = on_a_terminal(project, "gc", "--runs", "3", typed=typed)
+    assert got == status
+    assert "Drop all but the last 3 results of each test from .memlens/results.db? [y/N]" in output
+    assert count(database_path(project)) == (kept, kept)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--runs", "0"], "'0' is not a whole number from 1"),
+        (["--size", "much"], "'much' is not a memory size"),
+        ([], "say --yes if you mean it"),
+    ],
+)
+def test_gc_says_what_is_wrong(project: Path, options: list[str], said: str) -> None:
+    result = memlens(project, "gc", *options, stdin="y\n")
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert count(database_path(project)) == (4, 4)
+
+
+# clear
+
+
+def test_clear_deletes_the_results(project: Path) -> None:
+    result = memlens(project, "clear", "--yes")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("Deleted 4 runs of 1 test (")
+    assert not database_path(project).exists()
+    assert "there are no results" in memlens(project, "report").stderr
+    write_run(project, "run-9", measured(A, 7))
+    assert peaks(database_path(project)) == {A: 7}
+
+
+@pytest.mark.parametrize(("typed", "status"), [("y\n", 0), ("YES\n", 0), ("n\n", 1), ("\x04", 1)])
+def test_clear_asks_on_a_terminal(project: Path, typed: str, status: int) -> None:
+    got, output = on_a_terminal(project, "clear", typed=typed)
+    assert got == status
+    assert "Delete 4 runs of 1 test (" in output
+    assert database_path(project).exists() == (status == 1)
+
+
+def test_clear_does_not_take_a_pipe_for_an_answer(project: Path) -> None:
+    result = memlens(project, "clear", stdin="y\n")
+    assert result.returncode == 2
+    assert "say --yes if you mean it" in result.stderr
+    assert database_path(project).exists()
+
+
+def test_clear_says_that_a_run_is_going_on(project: Path) -> None:
+    with ResultsReader(database_path(project)) as reader:
+        (last,) = reader.runs()
+    going_on: RunRecord = last._replace(uuid="run-now", status="running")
+    writer = ResultsWriter(database_path(project), going_on)
+    result = memlens(project, "clear")
+    writer.finish(0)
+    writer.close()
+    assert "one still running" in result.stderr
+    assert "one still running" not in memlens(project, "clear").stderr
+
+
+def test_clear_deletes_results_that_cannot_be_read(tmp_path: Path) -> None:
+    path = database_path(tmp_path)
+    path.parent.mkdir()
+    path.write_text("damaged")
+    result = memlens(tmp_path, "clear", "--yes")
+    assert result.returncode == 0, result.stderr
+    assert not path.exists()
+
+
+def test_clear_leaves_alone_what_may_be_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "diary.txt"
+    path.write_text("dear diary")
+    result = memlens(tmp_path, "clear", "--yes", "--results", str(path))
+    assert result.returncode == 2
+    assert path.read_text() == "dear diary"
