@@ -8,7 +8,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 VSIX := build/memlens.vsix
-PYTHON_SOURCES := $(shell find plugin lsp_server -name '*.py' -o -name '*.sql')
+PYTHON_SOURCES := $(shell find plugin lsp_server -name '*.py' -o -name '*.sql' -o -name '*.js' -o -name '*.css')
 EXTENSION_SOURCES := $(shell find vscode-extension -type f -not -path '*/node_modules/*' \
 	-not -path '*/dist/*' -not -path '*/bundled/*' -not -name '*.vsix')
 
@@ -22,7 +22,7 @@ demo: .venv/installed ## Measure the example project and show what terminal and 
 	@$(BIN)/python scripts/demo.py
 
 .PHONY: test
-test: system-packages test-extension test-editor test-pythons test-trixie test-python ## Run every test
+test: system-packages test-extension test-web test-editor test-pythons test-trixie test-python ## Run every test
 
 .PHONY: test-python
 test-python: .venv/installed-dev ## Run the Python tests
@@ -54,6 +54,10 @@ bench: .venv/installed ## Compare what memlens costs with pytest-memray (downloa
 test-extension: node_modules/.installed ## Run the extension's unit tests
 	npm test
 
+.PHONY: test-web
+test-web: system-packages .venv/installed node_modules/.installed ## Run the tests of the HTML report, in a real browser
+	npm run test:web
+
 .PHONY: test-editor
 test-editor: system-packages $(VSIX) build/user-venv/installed ## Run the end-to-end tests in a real VS Code
 	home=$$(scripts/install-editor.sh | tail -n 1)
@@ -80,7 +84,8 @@ package: $(VSIX) build/wheel/built ## Build the wheel and the .vsix into build/
 .PHONY: clean
 clean: ## Delete everything that was built or installed here
 	rm -rf .venv build node_modules vscode-extension/{node_modules,dist,bundled} \
-		tests/editor/{node_modules,artifacts,test-results} .mypy_cache .ruff_cache \
+		tests/editor/{node_modules,artifacts,test-results} {web,tests/web}/node_modules \
+		tests/web/artifacts .mypy_cache .ruff_cache \
 		.pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
@@ -96,7 +101,8 @@ system-packages:
 	@scripts/make-venv.sh "$(PYTHON)" .venv -e '.[dev]'
 	touch $@ .venv/installed
 
-node_modules/.installed: package.json package-lock.json vscode-extension/package.json tests/editor/package.json
+node_modules/.installed: package.json package-lock.json vscode-extension/package.json web/package.json \
+		tests/editor/package.json tests/web/package.json
 	npm ci --no-audit --no-fund
 	touch $@
 

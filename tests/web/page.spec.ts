@@ -1,0 +1,401 @@
+import {
+  type Document,
+  frame,
+  leakLimit,
+  memoryLimit,
+  passed,
+  reportOf,
+  run,
+  stack,
+} from "./documents";
+import { expect, makePage, test } from "./pages";
+
+const SMALL = "tests/test_shop.py::test_small";
+const HEAVY = "tests/test_shop.py::TestYear::test_heavy[2026]";
+const LEAKY = "tests/test_sessions.py::test_leaky";
+
+function shop(): Document {
+  const caller = frame("test_heavy", "tests/test_shop.py", 9);
+  const report = frame("report", "shop/orders.py", 40);
+  const library = frame("loads", "/usr/lib/python3/json/decoder.py", 337);
+  const native = { ...frame("PyObject_Malloc", "obmalloc.c", null), native: true, project: false };
+  return reportOf(
+    passed(SMALL, 2, { limits: [memoryLimit(2, 8)], duration_s: 3 }),
+    passed(HEAVY, 30, {
+      outcome: "failed",
+      limits: [memoryLimit(30, 20)],
+      stacks: [
+        stack("peak", 18, caller, report, library, native),
+        stack("peak", 9, caller, frame("cart", "shop/cart.py", 7)),
+      ],
+    }),
+    passed(LEAKY, 4, {
+      outcome: "failed",
+      leaked_bytes: 3 * 1024 * 1024,
+      limits: [leakLimit(3, 1)],
+      stacks: [
+        stack("peak", 4, frame("test_leaky", "tests/test_sessions.py", 5)),
+        stack("leak", 3, frame("open_session", "shop/sessions.py", 12)),
+      ],
+    }),
+  );
+}
+
+test("the page says which run it is of and what became of its tests", async ({
+  page,
+  openReport,
+}) => {
+  await openReport(shop());
+  await expect(page).toHaveTitle("Memory of tests · 2026-11-23 04:19 UTC · 8c98ca7a39");
+  await expect(page.getByRole("banner")).toContainText("Memory of shop’s tests");
+  await expect(page.getByRole("banner")).toContainText("2026-11-23 04:19 UTC");
+  await expect(page.getByRole("banner")).toContainText("8c98ca7a39");
+  await expect(page.locator(".totals > div")).toHaveText([
+    /^tests\s*3$/,
+    /^over limit\s*1$/,
+    /^leaking\s*1$/,
+    /^highest peak\s*30\.0 MiB$/,
+  ]);
+});
+
+test("a row shows a test's measurements and a bar with its limit marked", async ({
+  page,
+  openReport,
+}) => {
+  await openReport(shop());
+  const row = page.getByRole("row", { name: "test_heavy" });
+  await expect(row.getByRole("cell")).toHaveText([
+    "failed",
+    "30.0 MiB",
+    "150 %",
+    "17",
+    "–",
+    "12 ms",
+  ]);
+  // 20 MiB of 30 MiB.
+  const bar = await row.locator(".bar").boundingBox();
+  const mark = await row.locator(".mark").boundingBox();
+  expect(((mark?.x ?? 0) - (bar?.x ?? 0)) / (bar?.width ?? 1)).toBeCloseTo(2 / 3, 1);
+});
+
+test("tests are sorted by any column, and searched and filtered", async ({ page, openReport }) => {
+  await openReport(shop());
+  const names = page.locator(".test-name");
+  const order = (...expected: string[]) => expect(names).toHaveText(expected);
+  await order("TestYear::test_heavy[2026]", "test_leaky", "test_small");
+
+  await page.getByRole("button", { name: "Duration" }).click();
+  await expect(page.getByRole("columnheader", { name: "Duration" })).toHaveAttribute(
+    "aria-sort",
+    "descending",
+  );
+  await order("test_small", "test_leaky", "TestYear::test_heavy[2026]");
+  await page.getByRole("button", { name: "Test", exact: true }).click();
+  await order("test_leaky", "test_small", "TestYear::test_heavy[2026]");
+  await page.getByRole("button", { name: "Test", exact: true }).click();
+  await order("TestYear::test_heavy[2026]", "test_small", "test_leaky");
+
+  await page.keyboard.press("/");
+  await page.keyboard.type("SHOP small");
+  await order("test_small");
+  await expect(page.getByText("1 of 3 tests")).toBeVisible();
+  await page.getByPlaceholder("Search tests").fill("no such test");
+  await expect(page.getByText("No test is like that.")).toBeVisible();
+  await page.getByPlaceholder("Search tests").fill("");
+
+  await page.getByRole("button", { name: "Over limit 1" }).click();
+  await order("TestYear::test_heavy[2026]");
+  await page.getByRole("button", { name: "Leaking 1" }).click();
+  await order("test_leaky");
+});
+
+test("the keyboard alone opens a test, walks its flame graph and closes it", async ({
+  page,
+  openReport,
+}) => {
+  await openReport(shop());
+  const heavy = page.getByRole("button", { name: "test_heavy" });
+  await heavy.focus();
+  await page.keyboard.press("ArrowDown");
+  await expect(page.getByRole("button", { name: "test_leaky" })).toBeFocused();
+  await page.keyboard.press("ArrowUp");
+  await page.keyboard.press("Enter");
+  await expect(heavy).toHaveAttribute("aria-expanded", "true");
+
+  const chosen = page.locator(".flame-chosen");
+  const graph = page.getByRole("application");
+  await graph.focus();
+  await expect(chosen).toContainText("All 30.0 MiB");
+  await page.keyboard.press("ArrowDown");
+  await expect(chosen).toContainText("tests/test_shop.py:9");
+  await page.keyboard.press("ArrowDown");
+  await expect(chosen).toContainText("shop/orders.py:40");
+  await page.keyboard.press("ArrowRight");
+  await expect(chosen).toContainText("cartshop/cart.py:79.0 MiB, 30 %, 2 allocations");
+
+  const reset = page.getByRole("button", { name: "Reset zoom" });
+  await page.keyboard.press("Enter");
+  await expect(reset).toBeEnabled();
+  await expect(graph.locator("g[name=report]")).toHaveCount(0);
+  await page.keyboard.press("Escape");
+  await expect(reset).toBeDisabled();
+  await expect(graph.locator("g[name=report]")).toHaveCount(1);
+  await page.keyboard.press("Escape");
+  await expect(graph).toHaveCount(0);
+  await expect(heavy).toBeFocused();
+});
+
+test("a click on a frame zooms in and says where it is", async ({ page, openReport }) => {
+  await openReport(shop());
+  await page.getByRole("button", { name: "test_heavy" }).click();
+  const graph = page.getByRole("application");
+  await graph.locator("g[name=loads]").click();
+  await expect(page.locator(".flame-chosen")).toContainText(
+    "loads/usr/lib/python3/json/decoder.py:33718.0 MiB, 60 %",
+  );
+  await expect(graph.locator("g[name=cart]")).toHaveCount(0);
+  await page.getByRole("button", { name: "Reset zoom" }).click();
+  await expect(graph.locator("g[name=cart]")).toHaveCount(1);
+});
+
+test("a flame graph is searched, and its native frames can be left out", async ({
+  page,
+  openReport,
+}) => {
+  await openReport(shop());
+  await page.getByRole("button", { name: "test_heavy" }).click();
+  await page.getByPlaceholder("Find a function or file").fill("CART.py");
+  await expect(page.getByText("1 frame: 9.0 MiB (30 %)")).toBeVisible();
+  // A pattern is no pattern here: this is no error.
+  await page.getByPlaceholder("Find a function or file").fill("(");
+  await expect(page.getByText("nothing found")).toBeVisible();
+
+  const native = page.locator("g[name=PyObject_Malloc]");
+  await expect(native).toHaveCount(1);
+  await page.getByLabel("Native frames").uncheck();
+  await expect(native).toHaveCount(0);
+  await expect(page.locator("g[name=loads]")).toHaveCount(1);
+});
+
+test("leaks have a flame graph of their own, and stacks are there as text", async ({
+  page,
+  openReport,
+}) => {
+  await openReport(shop());
+  await page.getByRole("button", { name: "test_leaky" }).click();
+  await expect(page.getByRole("heading", { name: "What held 4.0 MiB at the peak" })).toBeVisible();
+  await page.getByRole("button", { name: "Leaked", exact: true }).last().click();
+  await expect(page.getByRole("heading", { name: "What leaked 3.0 MiB" })).toBeVisible();
+  await expect(page.locator("g[name=open_session]")).toHaveCount(1);
+  await page.getByText("Stacks as text").click();
+  await expect(page.locator(".stacks")).toHaveText(
+    "3.0 MiB in 2 allocationsopen_session shop/sessions.py:12",
+  );
+});
+
+test("details show limits, phases, and the peak in earlier runs", async ({ page, openReport }) => {
+  const report = shop();
+  report.runs.unshift(run("run-1", "2026-11-22T08:00:00.000000+00:00"));
+  const [small] = report.tests;
+  small?.history.push({ run: "run-1", outcome: "failed", peak_bytes: 9 * 1024 * 1024 });
+  await openReport(report);
+  await page.getByRole("button", { name: "test_small" }).click();
+  const details = page.getByRole("region", { name: "test_small" });
+  await expect(details.getByRole("row", { name: "limit_memory" })).toContainText(
+    "limit_memory2.0 MiB8.0 MiBwithin",
+  );
+  await expect(details.getByRole("row", { name: "Test" })).toHaveText("Test2.0 MiB2.0 MiB17");
+  await expect(details).toContainText("From 2.0 MiB to 9.0 MiB in 2 runs, now 2.0 MiB");
+  await expect(details.locator("svg.history circle")).toHaveCount(2);
+  await details.getByText("All runs").click();
+  await expect(details.getByRole("row", { name: "2026-11-22 08:00 UTC" })).toContainText(
+    "9.0 MiBfailed",
+  );
+});
+
+test("a link to a test opens it", async ({ page, openReport }) => {
+  await openReport(shop(), `#test=${encodeURIComponent(HEAVY)}`);
+  await expect(page.getByRole("button", { name: "test_heavy" })).toHaveAttribute(
+    "aria-expanded",
+    "true",
+  );
+  await page.getByRole("button", { name: "test_small" }).click();
+  expect(page.url()).toContain(encodeURIComponent(SMALL));
+});
+
+test("a run that did not end says so", async ({ page, openReport }) => {
+  const report = shop();
+  report.runs = [
+    run("run-2", "2026-11-23T04:19:48+00:00", { status: "interrupted", collected: 40 }),
+  ];
+  await openReport(report);
+  await expect(page.getByRole("note")).toContainText("was interrupted: 3 of 40 tests shown");
+});
+
+test("a page without tests says how to measure some", async ({ page, openReport }) => {
+  await openReport({ schema: 1, runs: [], tests: [] });
+  await expect(page.getByRole("heading", { name: "No test was measured" })).toBeVisible();
+  await expect(page.getByText("pytest --memray")).toBeVisible();
+});
+
+test("hostile names are shown as text, and nothing of them runs", async ({ page, openReport }) => {
+  const attacks = [
+    "</script><script>alert(1)</script>",
+    "<!--<script>alert(2)",
+    '"><img src=x onerror=alert(3)>',
+    "'-alert(4)-'`+alert(5)+`",
+    "\u2028alert(6)\u2029",
+    "\ud800<svg onload=alert(7)>\udfff",
+    "</title></style><style>*{display:none}</style>",
+    "javascript:alert(8)",
+    "&lt;b&gt;&#x3c;",
+    "__proto__",
+    "\u202eesrever",
+  ];
+  const tests = attacks.map((attack, index) =>
+    passed(`tests/${attack}.py::${attack}`, 100 - index, {
+      path: attack,
+      outcome: index === 0 ? attack : "passed",
+      limits: [{ ...memoryLimit(1, 2), marker: attack, message: attack }],
+      stacks: [
+        stack("peak", 1, frame(attack, attack)),
+        stack("leak", 1, frame(attack, `/${attack}`)),
+      ],
+      history: [{ run: "run-2", outcome: attack, peak_bytes: 1 }],
+    }),
+  );
+  const report = reportOf(...tests);
+  const [first] = attacks;
+  report.runs = [
+    run("run-2", first ?? "", {
+      rootdir: first,
+      git_commit: first,
+      status: first,
+      versions: { python: first },
+    }),
+  ];
+  await openReport(report);
+  const shown = (text: string) => text.replace(/\p{Surrogate}/gu, "\ufffd");
+  const names = page.locator(".test-name");
+  await expect(names).toHaveCount(attacks.length);
+  const texts = await names.evaluateAll((all) => all.map(({ textContent }) => textContent));
+  expect(texts.map((text) => shown(text ?? ""))).toEqual(attacks.map(shown));
+  for (const [index, attack] of attacks.entries()) {
+    await page.locator(".row .test").nth(index).click();
+    const drawn = page.locator(".flame-canvas g.frame").last();
+    await expect(drawn).toBeVisible();
+    expect(shown((await drawn.getAttribute("name")) ?? "")).toBe(shown(attack));
+    await page.getByPlaceholder("Find a function or file").fill(attack);
+    await page.getByRole("button", { name: "Leaked", exact: true }).last().click();
+  }
+  expect(await page.locator("script, style").count()).toBe(3);
+  expect(await page.locator("img, main svg[onload], iframe").count()).toBe(0);
+  // The openReport fixture also fails the test on any dialog, error or request.
+});
+
+test("the page's policy stops scripts and styles that are not its own", async ({ page }) => {
+  await page.setContent(makePage(shop()));
+  await expect(page.locator(".row")).toHaveCount(3);
+  const violations = await page.evaluate(async () => {
+    const seen: string[] = [];
+    addEventListener("securitypolicyviolation", ({ effectiveDirective }) =>
+      seen.push(effectiveDirective),
+    );
+    try {
+      document.body.innerHTML = "<p>markup</p>";
+    } catch {
+      // Trusted types refuse it.
+    }
+    const style = document.createElement("style");
+    style.append("body { display: none }");
+    document.head.append(style);
+    await new Promise((resolve) => setTimeout(resolve));
+    return seen;
+  });
+  expect(violations).toEqual(["require-trusted-types-for", "style-src-elem"]);
+});
+
+test("ten thousand tests are searched and sorted at once, a page at a time", async ({
+  page,
+  openReport,
+}) => {
+  const tests = Array.from({ length: 10_000 }, (_, index) =>
+    passed(`tests/test_${index % 50}.py::test_number_${index}`, 1 + index),
+  );
+  await openReport(reportOf(...tests));
+  await expect(page.locator(".row")).toHaveCount(100);
+  await expect(page.locator(".test-name").first()).toHaveText("test_number_9999");
+  await page.getByRole("button", { name: "Next" }).click();
+  await expect(page.getByText("Page 2 of 100")).toBeVisible();
+  await expect(page.locator(".test-name").first()).toHaveText("test_number_9899");
+
+  const longest = await page.evaluate(() => {
+    const search = document.querySelector<HTMLInputElement>(".tools input");
+    const times = ["", "number_77", "7"].map((text) => {
+      const start = performance.now();
+      if (search) {
+        search.value = text;
+        search.dispatchEvent(new Event("input"));
+      }
+      document.body.getBoundingClientRect();
+      return performance.now() - start;
+    });
+    return Math.max(...times);
+  });
+  // A tenth of a second feels immediate; on a busy machine, some times that.
+  expect(longest).toBeLessThan(500);
+  await expect(page.getByText(/of 10,000 tests/)).toBeVisible();
+});
+
+for (const colorScheme of ["light", "dark"] as const) {
+  test(`text can be read in ${colorScheme} colours`, async ({ page, openReport }) => {
+    await page.emulateMedia({ colorScheme });
+    await openReport(shop());
+    await page.getByRole("button", { name: "test_heavy" }).click();
+    // The last that a flame graph shows are its labels.
+    for (const name of ["report", "loads", "cart"]) {
+      await expect(page.locator(".d3-flame-graph-label", { hasText: name })).toBeVisible();
+    }
+    await page.getByRole("row", { name: "test_small" }).hover();
+    const contrast = await page.evaluate(leastContrasts);
+    expect(contrast.filter(([ratio]) => ratio < 4.5)).toEqual([]);
+    expect(contrast.length).toBeGreaterThan(30);
+  });
+}
+
+/** Runs in the page: the contrast of each text with what is behind it, as WCAG 2.1 reckons it. */
+function leastContrasts(): [number, string][] {
+  const channels = (colour: string) => (colour.match(/[\d.]+/g) ?? []).map(Number);
+  const luminance = (colour: string) => {
+    const [r = 0, g = 0, b = 0] = channels(colour).map((value) => {
+      const share = value / 255;
+      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const behind = (of: Element | null): string => {
+    if (of === null) {
+      return getComputedStyle(document.documentElement).backgroundColor;
+    }
+    const frame = of.closest("g.frame")?.querySelector("rect");
+    const { backgroundColor } = getComputedStyle(of);
+    if (frame) {
+      return getComputedStyle(frame).fill;
+    }
+    return channels(backgroundColor)[3] === 0 ? behind(of.parentElement) : backgroundColor;
+  };
+  const found: [number, string][] = [];
+  for (const element of document.querySelectorAll("body *")) {
+    const text = [...element.childNodes].some(
+      (node) => node instanceof Text && node.data.trim() !== "",
+    );
+    const isDrawn = element.getClientRects().length > 0 && !element.matches("button:disabled");
+    if (text && isDrawn) {
+      const one = luminance(getComputedStyle(element).color);
+      const other = luminance(behind(element));
+      const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+      found.push([ratio, `${element.className} ${element.textContent}`]);
+    }
+  }
+  return found;
+}

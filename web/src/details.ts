@@ -1,0 +1,199 @@
+// What is known of one test: its limits, phases, history and call stacks.
+
+import { element } from "./dom";
+import { showFlameGraph } from "./flameGraph";
+import { type Point, showHistory } from "./history";
+import type { Limit, Phase, Stack, Test } from "./report";
+import { showStackList } from "./stackList";
+import { formatCount, formatDuration, formatShare, formatSize } from "./units";
+
+export interface DetailsInputs {
+  readonly test: Test;
+  /** The largest first. */
+  readonly stacks: readonly Stack[];
+  /** The oldest first. */
+  readonly history: readonly Point[];
+  /** The limit on the peak in bytes, null without one. */
+  readonly limit: number | null;
+  /** Which run measured it, if that has to be said. */
+  readonly run: string | null;
+}
+
+const VERDICTS: Readonly<Record<Limit["verdict"], string>> = {
+  passed: "within",
+  exceeded: "exceeded",
+  not_judged: "not judged",
+};
+
+/** In the order in which they happen. */
+const PHASES: Readonly<Record<Phase["name"], string>> = {
+  setup: "Set-up",
+  call: "Test",
+  teardown: "Teardown",
+};
+
+/** Shows what is known of a test in *host*, which is on the page. Returns what removes it. */
+export function showDetails(host: HTMLElement, inputs: DetailsInputs): () => void {
+  const { test, stacks } = inputs;
+  const facts = element("div", { class: "facts" });
+  const graphs = element("div", { class: "graphs" });
+  host.replaceChildren(
+    element(
+      "p",
+      { class: "place" },
+      element("code", {}, `${test.path}:${test.line}`),
+      element("span", { class: "quiet" }, `${test.outcome} in ${formatDuration(test.duration_s)}`),
+      ...(inputs.run === null
+        ? []
+        : [element("span", { class: "quiet" }, `in the run of ${inputs.run}`)]),
+    ),
+    facts,
+    graphs,
+  );
+  facts.append(
+    section("Limits", limits(test.limits)),
+    section("Phases", phases(test.phases)),
+    section("Peak in every run", (into) => showHistory(into, inputs.history, inputs.limit)),
+  );
+  return showGraphs(graphs, test, stacks);
+}
+
+function section(title: string, content: HTMLElement | ((into: HTMLElement) => void)): HTMLElement {
+  const into = element("div");
+  if (typeof content === "function") {
+    content(into);
+  } else {
+    into.append(content);
+  }
+  return element("section", {}, element("h3", {}, title), into);
+}
+
+function limits(all: readonly Limit[]): HTMLElement {
+  if (all.length === 0) {
+    return element("p", { class: "quiet" }, "It declares no limit.");
+  }
+  const body = element("tbody");
+  for (const limit of all) {
+    body.append(
+      row(
+        element("th", { scope: "row" }, element("code", {}, limit.marker)),
+        number(formatSize(limit.measured_bytes)),
+        number(limit.limit_bytes > 0 ? formatSize(limit.limit_bytes) : "none allowed"),
+        element(
+          "td",
+          {},
+          element(
+            "span",
+            { class: "verdict", "data-verdict": limit.verdict },
+            VERDICTS[limit.verdict],
+          ),
+        ),
+      ),
+    );
+    if (limit.message) {
+      body.append(row(element("td", { colspan: "4", class: "message quiet" }, limit.message)));
+    }
+  }
+  return table(["Limit", "-Measured", "-Limit", "Verdict"], body);
+}
+
+function phases(all: readonly Phase[]): HTMLElement {
+  if (all.length === 0) {
+    return element("p", { class: "quiet" }, "None was measured.");
+  }
+  const body = element("tbody");
+  const order = Object.keys(PHASES);
+  for (const phase of [...all].sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name))) {
+    body.append(
+      row(
+        element("th", { scope: "row" }, PHASES[phase.name]),
+        number(formatSize(phase.peak_bytes)),
+        number(phase.allocated_bytes === null ? "–" : formatSize(phase.allocated_bytes)),
+        number(phase.allocations === null ? "–" : formatCount(phase.allocations)),
+      ),
+    );
+  }
+  return table(["Phase", "-Peak", "-Allocated in all", "-Allocations"], body);
+}
+
+/** A title that begins with "-" is of numbers, and so goes right. */
+function table(titles: readonly string[], body: HTMLElement): HTMLElement {
+  const head = row();
+  for (const title of titles) {
+    const name = title.replace(/^-/, "");
+    head.append(
+      element("th", { scope: "col", ...(name === title ? {} : { class: "number" }) }, name),
+    );
+  }
+  return element("table", { class: "small" }, element("thead", {}, head), body);
+}
+
+function row(...cells: HTMLElement[]): HTMLElement {
+  return element("tr", {}, ...cells);
+}
+
+function number(text: string): HTMLElement {
+  return element("td", { class: "number" }, text);
+}
+
+/** Shows the graph of the stacks at the peak, or of those that leak, and a switch if both are. */
+function showGraphs(host: HTMLElement, test: Test, stacks: readonly Stack[]): () => void {
+  const kinds = (["peak", "leak"] as const).filter((kind) =>
+    stacks.some((stack) => stack.kind === kind),
+  );
+  const [first] = kinds;
+  if (first === undefined) {
+    host.append(element("p", { class: "quiet" }, "No call stacks of it were kept."));
+    return () => host.replaceChildren();
+  }
+  const title = element("h3", {}, "");
+  const choice = element("div", { class: "choice", role: "group", "aria-label": "Stacks shown" });
+  const note = element("p", { class: "quiet" });
+  const graph = element("div", { class: "flame" });
+  const list = element("div");
+  const asText = element("details", {}, element("summary", {}, "Stacks as text"), list);
+  host.append(element("div", { class: "graphs-head" }, title, choice), note, graph, asText);
+
+  let remove = () => {};
+  const show = (kind: Stack["kind"]) => {
+    remove();
+    const shown = stacks.filter((stack) => stack.kind === kind);
+    const kept = shown.reduce((sum, { bytes }) => sum + bytes, 0);
+    const atPeak = kind === "peak";
+    const total = atPeak ? Math.max(test.peak_bytes ?? 0, kept) : kept;
+    title.textContent = atPeak
+      ? `What held ${formatSize(total)} at the peak`
+      : `What leaked ${formatSize(total)}`;
+    note.textContent = restText(total, kept);
+    note.hidden = note.textContent === "";
+    remove = showFlameGraph(graph, shown, {
+      label: `${title.textContent} in ${test.nodeid}`,
+      root: atPeak ? `All ${formatSize(total)}` : `All ${formatSize(total)} that leaked`,
+      total,
+    });
+    showStackList(list, shown);
+    for (const button of choice.querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", String(button.value === kind));
+    }
+  };
+  if (kinds.length > 1) {
+    for (const kind of kinds) {
+      const text = kind === "peak" ? "At the peak" : "Leaked";
+      const button = element("button", { type: "button", value: kind }, text);
+      button.addEventListener("click", () => show(kind));
+      choice.append(button);
+    }
+  }
+  show(first);
+  return () => {
+    remove();
+    host.replaceChildren();
+  };
+}
+
+function restText(total: number, kept: number): string {
+  const rest = total - kept;
+  return rest / total < 0.01
+    ? ""
+    : `Only the biggest stacks are kept: the empty part, ${formatSize(rest)} (${formatShare(rest / total)}), was held by smaller ones.`;
+}
