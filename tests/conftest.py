@@ -16,4 +16,7 @@ def _quiet_inner_runs(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     """Keep those plugins out of the pytest runs that tests start."""
     if "pytester" in request.fixturenames:
         request.getfixturevalue("pytester")  # first: it clears the variable
+    # What inner runs would tell GitHub is not of this run.
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in _UNASKED))

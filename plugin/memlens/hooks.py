@@ -81,7 +81,7 @@ def install(config: pytest.Config, settings: Settings, collected: int | None) ->
         if MEMRAY_RUNS_HERE:
             from memlens.recovery import recover_leftovers
 
-            recover_leftovers()
+            measurer.pending.faults += recover_leftovers()
         hooks = ResultHooks(config, settings, measurer, given, collected)
         config.pluginmanager.register(hooks, "memlens-results")
     return given
@@ -207,7 +207,9 @@ class ResultHooks:
         #: Ours and, under pytest-xdist, the workers'.
         self._faults = measurer.pending.faults
         arguments = [str(arg) for arg in config.invocation_params.args]
-        self._recorder = Recorder(config.rootpath, arguments, collected)
+        self._recorder = Recorder(
+            config.rootpath, arguments, collected, settings.history, settings.history_size
+        )
         self._junit = JUnitProperties(config)
         #: Where pytest-xdist's workers have what they have not read yet.
         self._folders: dict[str | None, str | None] = {}
@@ -306,8 +308,10 @@ class ResultHooks:
         """Write the reports that were asked for, and in GitHub Actions its own on failed limits."""
         requests = self._settings.reports
         unasked = self._settings.github and os.environ.get("GITHUB_ACTIONS") == "true"
-        if os.getpid() != self._pid or not (requests or unasked):
-            return  # a test forked and came back in the child too
+        if self._config.getoption("collectonly") or os.getpid() != self._pid:
+            return  # no test ran, or one forked and came back in the child too
+        if not (requests or unasked):
+            return
         from memlens.exports import session
 
         if unasked:

@@ -58,7 +58,8 @@ class Waiting:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Hook in if there is a test to measure, or a marker to refuse."""
-        if self._settings.measures_unmarked or any(map(_is_marked, session.items)):
+        settings = self._settings
+        if settings.measures_unmarked or settings.reports or any(map(_is_marked, session.items)):
             from memlens.hooks import install
 
             install(self._config, self._settings, len(session.items))

@@ -89,19 +89,20 @@ def recover(folder: Path, rootdir: Path) -> Iterator[Recovered]:
         yield from _recover_capture(journal, places)
 
 
-def recover_leftovers() -> int:
-    """Write the results that dead processes of this user have left; return how many.
+def recover_leftovers() -> list[str]:
+    """Write the results that dead processes of this user have left.
 
-    Each goes to the database of its own run. Deletes what is left, readable or not.
+    Each goes to the database of its own run. Deletes what is left, readable or not. Returns what
+    people have to be told, such as that a damaged database was moved aside.
     """
     from memlens.capture_folder import leftovers
 
-    count = 0
+    notices: list[str] = []
     for folder in leftovers(_is_nobodys):
         # Whatever is wrong with the remains of another run must not disturb this one.
         with suppress(Exception):
-            count += _write_results(folder)
-    return count
+            notices += _write_results(folder)
+    return notices
 
 
 def _is_nobodys(folder: Path) -> bool:
@@ -114,7 +115,7 @@ def _is_nobodys(folder: Path) -> bool:
     return False
 
 
-def _write_results(folder: Path) -> int:
+def _write_results(folder: Path) -> Sequence[str]:
     from memlens.store import ResultsWriter, RunRecord
 
     data = json.loads((folder / _RUN).read_text(encoding="utf-8"))
@@ -126,7 +127,7 @@ def _write_results(folder: Path) -> int:
         if each.outcome is not None
     ]
     if not found or not database.parent.parent.is_dir():
-        return 0
+        return ()
     writer = ResultsWriter(database, run)
     try:
         for test in found:
@@ -134,7 +135,7 @@ def _write_results(folder: Path) -> int:
         writer.finish(None, interrupted=True)
     finally:
         writer.close()
-    return len(found)
+    return writer.notices
 
 
 def _recover_capture(journal: Path, places: Any) -> Iterator[Recovered]:

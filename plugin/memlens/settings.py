@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+if TYPE_CHECKING:
+    from memlens.exports import Request
+
 #: memray has no build for Windows: there nothing can be measured.
 MEMRAY_RUNS_HERE = sys.platform != "win32"
+_HISTORY_SIZE = "500 MB"
+_HISTORY_BYTES = 500 * 1024**2
 
 
 # A named tuple: a data class would take pytest three times as long to start with.
@@ -36,8 +41,15 @@ class Settings(NamedTuple):
     increase_tolerance: float
     #: Bytes; the limit of tests that have no `limit_memory` of their own.
     default_limit: int | None
+    #: How many results of each test are kept, and how many bytes of all.
+    history: int
+    history_size: int
     #: As pytest's -q and -v, or what verbosity_memray says.
     verbosity: int
+    #: Reports to write at the end of the run.
+    reports: tuple[Request, ...]
+    #: Write one for GitHub Actions there, when a limit failed, without being asked.
+    github: bool
 
     @classmethod
     def from_config(cls, config: pytest.Config) -> Settings:
@@ -50,6 +62,7 @@ class Settings(NamedTuple):
         bin_path = config.getoption("memray_bin_path")
         verbosity = str(config.getini("verbosity_memray") or "auto")
         stacks = _value(config, "stacks", "")
+        history_size = str(config.getini("memray_history_size"))
         return cls(
             measure_all=_switch(config, "memray"),
             show_summary=not _switch(config, "hide_memray_summary"),
@@ -66,9 +79,15 @@ class Settings(NamedTuple):
                 "memray_increase_tolerance", str(config.getini("memray_increase_tolerance"))
             ),
             default_limit=_size("memray_default_limit", default_limit) if default_limit else None,
+            history=_number("memray_history", config.getini("memray_history"), least=1),
+            history_size=_HISTORY_BYTES
+            if history_size == _HISTORY_SIZE  # not parsed: that costs an import
+            else _size("memray_history_size", history_size),
             verbosity=config.get_verbosity()
             if verbosity == "auto"
             else _number("verbosity_memray", verbosity, least=-100),
+            reports=_reports(config),
+            github=bool(config.getini("memray_github")),
         )
 
     @property
@@ -146,10 +165,41 @@ def add_options(parser: pytest.Parser) -> None:
         default=None,
         help="what the captures' names begin with (default: the run's own hexadecimal number)",
     )
+    kinds = "json, sarif, html, markdown, github, github-benchmark, heapprofile or speedscope"
+    _add(
+        group,
+        "--memray-report",
+        action="append",
+        metavar="KIND[:PATH]",
+        default=[],
+        help=f"write a report at the end of the run, also several times. KIND is {kinds}",
+    )
+    parser.addini(
+        "memray_report",
+        "reports to write, one KIND[:PATH] a line (as --memray-report, which replaces them)",
+        "linelist",
+        default=[],
+    )
+    parser.addini(
+        "memray_github",
+        "annotate the code and sum the run up when a limit fails in GitHub Actions",
+        "bool",
+        default=True,
+    )
     parser.addini(
         "memray_increase_tolerance",
         "by how much a peak may grow before --fail-on-increase fails the test, such as '5%'",
         default="0%",
+    )
+    parser.addini(
+        "memray_history",
+        "how many results of each test are kept, from 1",
+        default="50",
+    )
+    parser.addini(
+        "memray_history_size",
+        "how large the results file may grow before the oldest runs are dropped",
+        default=_HISTORY_SIZE,
     )
     parser.addini(
         "verbosity_memray",
@@ -172,6 +222,26 @@ def _value(config: pytest.Config, name: str, default: Any) -> Any:
         return flag
     key = config.getini(name)
     return default if key in (None, "") else key
+
+
+def _reports(config: pytest.Config) -> tuple[Request, ...]:
+    texts, name = config.getoption("memray_report"), "--memray-report"
+    folder = config.invocation_params.dir
+    if not texts:
+        texts, name, folder = config.getini("memray_report"), "memray_report", config.rootpath
+    if not texts:
+        return ()
+    from memlens.exports import parse_request
+
+    try:
+        requests = tuple(parse_request(text, folder) for text in texts)
+    except ValueError as error:
+        raise pytest.UsageError(f"{name}: {error}") from None
+    paths = [request.path for request in requests if request.path is not None]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise pytest.UsageError(f"{name}: several reports are to be written to {path}")
+    return requests
 
 
 def _number(name: str, value: object, *, least: int) -> int:

@@ -217,6 +217,29 @@ def test_a_first_run_cannot_have_increased(pytester: pytest.Pytester) -> None:
     pytester.runpytest("--fail-on-increase").assert_outcomes(passed=1)
 
 
+@pytest.mark.parametrize(
+    ("ini", "kept"),
+    [("memray_history=2", [3, 4]), ("memray_history=9", [1, 2, 3, 4]), ("memray_history=1", [4])],
+)
+def test_history_is_as_long_as_the_ini_file_says(
+    pytester: pytest.Pytester, ini: str, kept: list[int]
+) -> None:
+    for megabytes in range(1, 5):
+        pytester.makepyfile(test_it=f"def test_it(): kept = bytearray({megabytes} * 1024**2)")
+        pytester.runpytest("--memray", "-o", ini).assert_outcomes(passed=1)
+    with ResultsReader(database_path(pytester.path)) as reader:
+        found = [test for run in reader.runs(10) for test in reader.tests_of(run.id or 0)]
+    peaks = sorted(phase.peak_bytes for test in found if (phase := test.phase("call")))
+    assert [round(peak / MB) for peak in peaks] == kept
+
+
+@pytest.mark.parametrize("ini", ["memray_history=0", "memray_history_size=much"])
+def test_a_wrong_length_of_history_is_refused(pytester: pytest.Pytester, ini: str) -> None:
+    result = pytester.runpytest("-o", ini)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{ini.partition('=')[0]}: *"])
+
+
 def test_a_default_limit_holds_for_tests_that_have_none(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_it="""
