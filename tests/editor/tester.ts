@@ -129,10 +129,13 @@ export class Tester {
   /** Waits until the output that is shown has a line with this text, wherever it is. */
   async seeOutput(text: string): Promise<void> {
     // Only lines in view are in the page, and what else is logged meanwhile scrolls them away.
-    await this.page.getByPlaceholder(/^Filter \(e\.g\. text/).fill(text);
-    await expect(
-      this.page.locator(".output-view .view-line", { hasText: text }).first(),
-    ).toBeVisible();
+    const filter = this.page.getByPlaceholder(/^Filter \(e\.g\. text/);
+    const line = this.page.locator(".output-view .view-line", { hasText: text }).first();
+    // A panel that is still opening makes its filter anew, without what was filled in.
+    await expect(async () => {
+      await filter.fill(text);
+      await expect(line).toBeVisible({ timeout: 2_000 });
+    }).toPass();
   }
 
   /** No message that the user would have to close. */
