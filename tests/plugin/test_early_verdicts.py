@@ -192,7 +192,11 @@ def pytest_runtest_teardown(item):
     ran.stdout.fnmatch_lines(["*no children*", "it closed its end: True"])
 
 
-def test_a_run_that_is_killed_shows_what_had_been_judged(pytester: pytest.Pytester) -> None:
+def test_a_run_that_is_killed_shows_what_had_been_judged(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else whatever runs beside this may recover the results, and not be done when we look.
+    monkeypatch.setenv("TMPDIR", str(pytester.mkdir("temporary")))
     pytester.makeconftest(WAITING)
     pytester.makepyfile(
         test_it=f"{SUITE}\n\ndef test_killer():\n    import os\n    os.kill(os.getpid(), 9)\n"
