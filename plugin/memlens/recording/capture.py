@@ -159,7 +159,8 @@ class Capture:
             sys.setprofile(followers.own)
         if followers.of_threads is not None and followers.of_threads is self.followers.of_threads:
             threading.setprofile(followers.of_threads)
-        self.seconds += monotonic() - began
+        if not self._objects:  # to which a number would be one more
+            self.seconds += monotonic() - began
 
     def begin(self, *, anew: bool = False) -> int | None:
         """Begin a window and return its number, or None if it cannot be marked.
@@ -272,14 +273,16 @@ class Capture:
         if tracker is None:
             return
         # memray takes whatever is there away with its own.
-        began = monotonic()
-        followers = Followers.now()
+        # Where objects are watched nothing may be made before the end of that.
+        began = 0.0 if self._objects else monotonic()
+        profiler, of_threads = sys.getprofile(), threading.getprofile()
         tracker.__exit__(None, None, None)
-        self.seconds += monotonic() - began
-        if followers.own is not None:
-            sys.setprofile(followers.own)
-        if followers.of_threads is not self._hook:
-            threading.setprofile(followers.of_threads)
+        if not self._objects:
+            self.seconds += monotonic() - began
+        if profiler is not None:
+            sys.setprofile(profiler)
+        if of_threads is not self._hook:
+            threading.setprofile(of_threads)
         self._hook = None
         if self._objects:
             # Calls that are under way were made, or went on, while objects were watched.
