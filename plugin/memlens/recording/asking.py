@@ -27,6 +27,8 @@ from memlens.recording.capture import Capture
 #: After so many captures that were closed for a verdict, the process is started: that takes as much
 #: processor time as closing ten of them, and is not waited for.
 _CLOSED_FIRST = 5
+#: Bytes. A capture that is larger takes longer to read than to close, and would be read twice.
+_LARGEST = 1024 * 1024
 #: Seconds for an answer. Then closing is the better way.
 _PATIENCE = 5.0
 #: Seconds for the process to end by itself.
@@ -84,7 +86,7 @@ class Asking:
             if self._closed == _CLOSED_FIRST:
                 self._start()
             return None
-        if self._asked >= self._closing or not self._is_ready():
+        if self._asked >= self._closing or capture.size >= _LARGEST or not self._is_ready():
             if self._has_ended:
                 self.close()
             return None
