@@ -5,7 +5,7 @@
 
 from memlens.store.database import DamagedError, NewerSchemaError, ResultsError
 from memlens.store.folder import DATABASE_NAME, FOLDER_NAME, database_path
-from memlens.store.reading import ResultsReader
+from memlens.store.reading import PastResult, ResultsReader, SiteRecord
 from memlens.store.records import (
     CheckRecord,
     FrameKind,
@@ -28,11 +28,13 @@ __all__ = [
     "FrameKind",
     "FrameRecord",
     "NewerSchemaError",
+    "PastResult",
     "PhaseRecord",
     "ResultsError",
     "ResultsReader",
     "ResultsWriter",
     "RunRecord",
+    "SiteRecord",
     "SourceRecord",
     "StackKind",
     "StackRecord",

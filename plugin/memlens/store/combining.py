@@ -275,11 +275,12 @@ class _Merger:
                 ),
             )
         self._into.executemany(
-            "INSERT INTO stack (test, kind, bytes, allocations, frames) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO stack (test, kind, bytes, allocations, frames, site)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
             [
-                (ids[test], *values, self._frames_of(copy.database, frames))
-                for test, *values, frames in self._of_tests(
-                    connection, copy, "stack", "kind, bytes, allocations, frames", "id"
+                (ids[test], *values, *self._frames_of(copy.database, frames, site))
+                for test, *values, frames, site in self._of_tests(
+                    connection, copy, "stack", "kind, bytes, allocations, frames, site", "id"
                 )
                 if test in ids
             ],
@@ -295,15 +296,17 @@ class _Merger:
             (copy.id,),
         )
 
-    def _frames_of(self, database: int, text: object) -> str:
+    def _frames_of(self, database: int, text: object, site: int | None) -> tuple[str, int | None]:
         known = self._frame_ids[database]
         try:
             if not known:
                 path, connection = self._sources[database]
                 for row in connection.execute("SELECT id, function, path, line, kind FROM frame"):
                     known[row[0]] = self._intern_frame(row[1:])
-            return json.dumps(
-                [known[frame] for frame in json.loads(str(text))], separators=(",", ":")
+            frames = [known[frame] for frame in json.loads(str(text))]
+            return (
+                json.dumps(frames, separators=(",", ":")),
+                None if site is None else known[site],
             )
         except (KeyError, TypeError, ValueError) as error:
             path = self._sources[database][0]

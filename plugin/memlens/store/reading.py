@@ -16,6 +16,7 @@ from memlens.store.records import (
     PhaseRecord,
     RunRecord,
     SourceRecord,
+    StackKind,
     StackRecord,
     TestRecord,
 )
@@ -51,6 +52,25 @@ class PastResult(NamedTuple):
     #: The test's, as in `TestRecord`.
     outcome: str
     #: Of the call.
+    peak_bytes: int
+
+
+class SiteRecord(NamedTuple):
+    """What one test held, or leaked, that one line of the project's code had asked for.
+
+    That line is the first of the project's own in the call stacks, the most recent call first.
+    """
+
+    #: In the text that the run saw.
+    line: int
+    kind: StackKind
+    #: Of all such stacks together.
+    bytes: int
+    allocations: int
+    #: The test, and the run that measured it.
+    nodeid: str
+    run: int
+    #: Of the test's call, in bytes.
     peak_bytes: int
 
 
@@ -201,6 +221,39 @@ class ResultsReader:
         return self._tests(
             f"id IN (SELECT test FROM limit_check WHERE verdict = 'exceeded') AND {_LATEST}"
         )
+
+    def latest_near_limit(self) -> list[TestRecord]:
+        """Return the newest result of each test that kept its `limit_memory` with under 10 % left.
+
+        Those that are over another limit are left out, and so are call stacks.
+        """
+        return self._tests(
+            "id IN (SELECT test FROM limit_check AS near WHERE marker = 'limit_memory'"
+            " AND verdict = 'passed' AND measured_bytes * 10 >= limit_bytes * 9"
+            " AND NOT EXISTS (SELECT 1 FROM limit_check WHERE limit_check.test = near.test"
+            f" AND verdict = 'exceeded')) AND {_LATEST}",
+            stacks=False,
+        )
+
+    def sites_in(self, path: str, least: int = 0) -> list[SiteRecord]:
+        """Return what the lines of the project's file *path* hold at the peaks of tests, and leak.
+
+        Only of the newest result of each test, and of call stacks of at least *least* bytes. In
+        order of lines; for each line the largest first.
+        """
+        rows = self._rows(
+            "SELECT frame.line, stack.kind, sum(stack.bytes) AS size, sum(stack.allocations),"
+            " test.nodeid, test.run, phase.peak_bytes"
+            " FROM frame JOIN stack ON stack.site = frame.id AND stack.bytes >= ?"
+            " JOIN test ON test.id = stack.test"
+            " JOIN phase ON phase.test = test.id AND phase.name = 'call'"
+            " WHERE frame.path = ? AND frame.kind = 'project' AND NOT EXISTS ("
+            "SELECT 1 FROM test AS newer WHERE newer.path = test.path AND newer.name = test.name"
+            " AND newer.id > test.id)"
+            " GROUP BY frame.line, stack.kind, test.id ORDER BY frame.line, size DESC, test.id",
+            (least, path),
+        )
+        return [SiteRecord(*row) for row in rows]
 
     def last_passing_peaks(self) -> dict[tuple[str, str], int]:
         """Return the peak, in bytes, of each test's newest passing run, by its path and name."""

@@ -77,9 +77,12 @@ CREATE TABLE stack (
     kind        TEXT    NOT NULL CHECK (kind IN ('peak', 'leak')),
     bytes       INTEGER NOT NULL,
     allocations INTEGER NOT NULL,
-    frames      TEXT    NOT NULL            -- frame ids, the most recent call first, a JSON list
+    frames      TEXT    NOT NULL,           -- frame ids, the most recent call first, a JSON list
+    site        INTEGER REFERENCES frame (id) -- the first of them that is the project's own code;
+                                            -- NULL if none is
 );
 CREATE INDEX stack_by_test ON stack (test, kind);
+CREATE INDEX stack_by_site ON stack (site, bytes);
 
 -- A place in code, stored once however many stacks pass it.
 CREATE TABLE frame (

@@ -218,18 +218,23 @@ class ResultsWriter:
         stack: StackRecord,
     ) -> None:
         ids = []
+        site = None
         for frame in stack.frames:
             ids.append(self._frame_id(execute, frame))
             if frame.kind == "project":
                 self._add_source(execute, frame.path)
+                if site is None:
+                    site = ids[-1]
         execute(
-            "INSERT INTO stack (test, kind, bytes, allocations, frames) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO stack (test, kind, bytes, allocations, frames, site)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
             (
                 test_id,
                 stack.kind,
                 stack.bytes,
                 stack.allocations,
                 json.dumps(ids, separators=(",", ":")),
+                site,
             ),
         )
 
