@@ -2,6 +2,6 @@
 
 import sys
 
-from memlens_lsp.server import main
+from memlens_lsp.main import main
 
 sys.exit(main())

@@ -18,6 +18,7 @@ from memlens.store import (
     ResultsError,
     ResultsReader,
     RunRecord,
+    SiteRecord,
     TestRecord,
     database_path,
 )
@@ -25,6 +26,8 @@ from memlens_lsp.projects import has_results
 
 _T = TypeVar("_T")
 
+#: Call stacks that held less than this many bytes say nothing worth showing about their line.
+LEAST_SITE = 64 * 1024
 #: Seconds before a database that cannot be read is looked at once more.
 _SECOND_LOOK = 0.3
 
@@ -40,12 +43,19 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class TestResults:
-    """The newest results of the tests in one file."""
+class FileResults:
+    """What is known of one file: of the tests in it, and of what its lines allocate."""
 
-    __test__ = False
-
+    #: The project that knows it, None if none does.
+    root: Path | None = None
+    #: What that project's results call it.
+    name: str = ""
+    #: The newest result of each test in it, without call stacks.
     tests: Sequence[TestRecord] = ()
+    #: What the peaks of those tests were in the run before, in bytes, by id.
+    peaks_before: Mapping[int, int] = field(default_factory=dict)
+    #: What its lines held at the peaks of tests, here and elsewhere, and what they leaked.
+    sites: Sequence[SiteRecord] = ()
     #: The text of the file as a run saw it, by run.
     sources: Mapping[int, str] = field(default_factory=dict)
 
@@ -68,27 +78,27 @@ def read_findings(root: Path) -> Findings:
     return _read(root, _findings) or Findings()
 
 
-def read_tests(root: Path, names: Iterable[str]) -> TestResults:
-    """Return the results of the file called one of *names* in the project at *root*.
+def read_file(root: Path, names: Iterable[str]) -> FileResults | None:
+    """Return what the project at *root* knows of the file called one of *names*, if anything.
 
-    The first name that has tests counts.
+    The first name that it knows counts.
 
     Raises:
         ResultsError: the database cannot be read.
     """
 
-    def read(reader: ResultsReader) -> TestResults:
+    def read(reader: ResultsReader) -> FileResults | None:
         for name in names:
-            tests = reader.latest_tests(name)
-            if tests:
-                runs = {test.run for test in tests if test.run is not None}
-                sources = {run: reader.source(run, name) for run in runs}
-                return TestResults(
-                    tests, {run: source.text for run, source in sources.items() if source}
-                )
-        return TestResults()
+            tests = reader.latest_tests(name, stacks=False)
+            sites = reader.sites_in(name, LEAST_SITE)
+            if not tests and not sites:
+                continue
+            runs = {*(test.run or 0 for test in tests), *(site.run for site in sites)}
+            sources = {run: source.text for run in runs if (source := reader.source(run, name))}
+            return FileResults(root, name, tests, reader.peaks_before(tests), sites, sources)
+        return None
 
-    return _read(root, read) or TestResults()
+    return _read(root, read)
 
 
 def read_run(roots: Iterable[Path], arguments: Sequence[str], started: str) -> RunResults | None:

@@ -33,6 +33,8 @@ class OpenText:
     """An open document at one moment."""
 
     uri: str
+    #: Its file as the client names it.
+    path: Path
     version: int | None
     text: str
     #: Its file, symlinks followed.
@@ -41,12 +43,15 @@ class OpenText:
 
 def open_texts(documents: Iterable[TextDocument]) -> list[OpenText]:
     """Return what *documents* hold now, without those that are no files."""
-    opened = []
-    for document in documents:
-        path = path_of(document.uri)
-        if path is not None:
-            opened.append(OpenText(document.uri, document.version, document.source, real(path)))
-    return opened
+    return [opened for document in documents if (opened := open_text(document)) is not None]
+
+
+def open_text(document: TextDocument) -> OpenText | None:
+    """Return what *document* holds now, or None if it is no file."""
+    path = path_of(document.uri)
+    if path is None:
+        return None
+    return OpenText(document.uri, path, document.version, document.source, real(path))
 
 
 class DiskTexts:

@@ -13,7 +13,15 @@ from typing import Literal, NamedTuple
 from memlens.sizes import format_size
 from memlens.store.records import FrameRecord, StackRecord, TestRecord
 
-Code = Literal["memory-limit-exceeded", "memory-leak", "leak-site", "leaked-objects"]
+Code = Literal[
+    "memory-limit-exceeded",
+    "memory-leak",
+    "leak-site",
+    "leaked-objects",
+    "memory-near-limit",
+    "memory-hotspot",
+    "invalid-marker",
+]
 Severity = Literal["error", "warning", "information"]
 
 #: How many of the biggest stacks at the peak a finding tells of.

@@ -29,22 +29,43 @@ export class Tester {
     const line = lines.findIndex((text) => text.includes(at)) + 1;
     expect(line, `${path} has a line with ${at}`).toBeGreaterThan(0);
 
-    const input = this.page.locator(QUICK_INPUT);
-    // Again while the window is still starting and does not listen to keys.
-    await expect(async () => {
-      await this.page.keyboard.press("Control+P");
-      await expect(input).toBeFocused({ timeout: 1_000 });
-    }).toPass(SLOW);
-    await input.fill(`${path}:${line}`);
-    const focused = this.page.locator(".quick-input-list .monaco-list-row.focused .label-name");
-    await expect(focused).toHaveText(basename(path));
-    await this.page.keyboard.press("Enter");
-    await expect(
-      this.page.locator(`.tab.active[data-resource-name="${basename(path)}"]`),
-    ).toBeVisible();
+    await this.goTo(path, `:${line}`);
     await expect(
       this.page.locator(".editor-instance .view-line", { hasText: at }).first(),
     ).toBeVisible();
+  }
+
+  /** Opens a file of the project that VS Code shows in a table of its own: a heap profile. */
+  async openTable(path: string): Promise<void> {
+    await this.goTo(path);
+    await expect(this.tableRow("").first()).toBeVisible(SLOW);
+  }
+
+  /** A row of the open heap profile: a function with what it held. */
+  tableRow(text: string): Locator {
+    return this.page
+      .frameLocator("iframe.webview.ready")
+      .frameLocator("iframe#active-frame")
+      .getByRole("treeitem")
+      .filter({ hasText: text });
+  }
+
+  /** Shows what a row's function called. */
+  async expandTableRow(text: string): Promise<void> {
+    const row = this.tableRow(text);
+    await row.click();
+    await expect(row).toHaveAttribute("aria-expanded", "true");
+  }
+
+  /** Follows a row's link to the source, and waits until the cursor is on a line with `at`. */
+  async followTableRow(row: Locator, at: string): Promise<void> {
+    await row.getByRole("link").click();
+    const line = this.page.locator(".editor-instance .view-line", { hasText: at }).first();
+    await expect(line).toBeVisible(SLOW);
+    const cursor = this.page.locator(".editor-instance .cursors-layer .cursor").first();
+    await expect
+      .poll(async () => (await cursor.boundingBox())?.y, { message: `the cursor beside ${at}` })
+      .toBeCloseTo((await line.boundingBox())?.y ?? Number.NaN, 0);
   }
 
   /** Waits until the lenses over a test match, and answers their texts. */
@@ -131,11 +152,16 @@ export class Tester {
     // Only lines in view are in the page, and what else is logged meanwhile scrolls them away.
     const filter = this.page.getByPlaceholder(/^Filter \(e\.g\. text/);
     const line = this.page.locator(".output-view .view-line", { hasText: text }).first();
-    // A panel that is still opening makes its filter anew, without what was filled in.
     await expect(async () => {
-      await filter.fill(text);
+      if (await line.isVisible()) {
+        return;
+      }
+      // A panel that is still opening may keep what is filled in without filtering by it, and does
+      // not notice that the same is filled in again.
+      await filter.fill("", { timeout: 2_000 });
+      await filter.fill(text, { timeout: 2_000 });
       await expect(line).toBeVisible({ timeout: 2_000 });
-    }).toPass();
+    }).toPass(SLOW);
   }
 
   /** No message that the user would have to close. */
@@ -149,6 +175,23 @@ export class Tester {
     const number = String(this.screenshots).padStart(2, "0");
     const name = `${number}-${what.replaceAll(/\W+/g, "-")}.png`;
     await this.page.screenshot({ path: this.artifact(name) });
+  }
+
+  /** Opens a file of the project, and what may follow its path, by the quick open box. */
+  private async goTo(path: string, place = ""): Promise<void> {
+    const input = this.page.locator(QUICK_INPUT);
+    // Again while the window is still starting and does not listen to keys.
+    await expect(async () => {
+      await this.page.keyboard.press("Control+P");
+      await expect(input).toBeFocused({ timeout: 1_000 });
+    }).toPass(SLOW);
+    await input.fill(`${path}${place}`);
+    const focused = this.page.locator(".quick-input-list .monaco-list-row.focused .label-name");
+    await expect(focused).toHaveText(basename(path));
+    await this.page.keyboard.press("Enter");
+    await expect(
+      this.page.locator(`.tab.active[data-resource-name="${basename(path)}"]`),
+    ).toBeVisible();
   }
 
   private lensesOver(test: string): Promise<Lenses | undefined> {

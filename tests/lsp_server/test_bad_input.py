@@ -95,7 +95,7 @@ def test_a_person_who_starts_it_is_told_that_editors_do() -> None:
 
 def test_the_server_imports_neither_pytest_nor_memray() -> None:
     code = (
-        "import sys, memlens_lsp.server;"
+        "import sys, memlens_lsp.main;"
         "print([name for name in ('pytest', '_pytest', 'memray') if name in sys.modules])"
     )
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ from memlens.findings import find
 from memlens.store import TestRecord
 from memlens_lsp.features.diagnostics import Client, diagnostics
 from memlens_lsp.features.lenses import lenses, took
-from memlens_lsp.results import TestResults
+from memlens_lsp.results import FileResults
 
 from .helpers import MIB, frame, result
 
@@ -105,7 +105,7 @@ def test_code_without_a_file_is_no_place_to_go_to() -> None:
     assert [step.location.uri for step in mark.related_information or ()] == ["file:///a.py"]
 
 
-def titles(text: str, results: TestResults, name: str = "test_a.py") -> list[tuple[int, str]]:
+def titles(text: str, results: FileResults, name: str = "test_a.py") -> list[tuple[int, str]]:
     made = lenses("file:///a", PurePath(name), text, results, CODEC)
     return [(lens.range.start.line + 1, lens.command.title) for lens in made if lens.command]
 
@@ -115,7 +115,7 @@ RUN = "Run with memory limits"
 
 def test_a_lens_runs_its_test_by_its_id_in_the_file() -> None:
     text = "class TestA:\n    def test_b(self): pass\n"
-    (lens,) = lenses("file:///test_a.py", PurePath("test_a.py"), text, TestResults(), CODEC)
+    (lens,) = lenses("file:///test_a.py", PurePath("test_a.py"), text, FileResults(), CODEC)
     assert lens.command is not None
     assert lens.command.command == "memlens.run"
     assert lens.command.arguments == [{"uri": "file:///test_a.py", "test": "TestA::test_b"}]
@@ -123,8 +123,8 @@ def test_a_lens_runs_its_test_by_its_id_in_the_file() -> None:
 
 
 def test_other_files_have_lenses_once_their_tests_were_measured() -> None:
-    assert titles(TWO, TestResults(), "a.py") == []
-    assert titles(TWO, TestResults([OVER], {}), "a.py") == [
+    assert titles(TWO, FileResults(), "a.py") == []
+    assert titles(TWO, FileResults(tests=[OVER]), "a.py") == [
         (1, RUN),
         (5, RUN),
         (5, "peak 3.0 MiB of 2.0 MiB"),
@@ -133,13 +133,13 @@ def test_other_files_have_lenses_once_their_tests_were_measured() -> None:
 
 def test_a_parametrized_test_shows_its_heaviest_case() -> None:
     cases = [result(f"a.py::test_b[{peak}]", 5, peak * MIB) for peak in (1, 7, 3)]
-    assert titles(TWO, TestResults(cases))[-1] == (5, "peak 7.0 MiB, heaviest of 3")
+    assert titles(TWO, FileResults(tests=cases))[-1] == (5, "peak 7.0 MiB, heaviest of 3")
 
 
 def test_an_inherited_test_is_shown_where_it_is_defined() -> None:
     text = "class Base:\n    def test_b(self): pass\n"
     inherited = result("test_c.py::TestC::test_b", 2, MIB, path="a.py")
-    assert titles(text, TestResults([inherited], {0: text}), "a.py") == [
+    assert titles(text, FileResults(tests=[inherited], sources={0: text}), "a.py") == [
         (2, RUN),
         (2, "peak 1.0 MiB"),
     ]
@@ -148,7 +148,13 @@ def test_an_inherited_test_is_shown_where_it_is_defined() -> None:
 def test_tests_inherited_from_another_file_are_shown_and_run_together_at_their_class() -> None:
     text = "from b import Base\n\n\nclass TestC(Base):\n    pass\n"
     inherited = [result(f"a.py::TestC::test_{size}", 4, size * MIB) for size in (1, 2)]
-    made = lenses("file:///a.py", PurePath("a.py"), text, TestResults(inherited, {0: text}), CODEC)
+    made = lenses(
+        "file:///a.py",
+        PurePath("a.py"),
+        text,
+        FileResults(tests=inherited, sources={0: text}),
+        CODEC,
+    )
     run, peak = [lens.command for lens in made if lens.command]
     assert run.arguments == [{"uri": "file:///a.py", "test": "TestC"}]
     assert peak.title == "peak 2.0 MiB, heaviest of 2"

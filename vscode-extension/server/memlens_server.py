@@ -9,7 +9,7 @@ sys.dont_write_bytecode = True
 # own packages. First, in place of this script's folder: the user's pygls may be another one.
 sys.path[0] = str(Path(__file__).resolve().parent / "libs")
 
-from memlens_lsp.server import main  # noqa: E402
+from memlens_lsp.main import main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,7 +13,7 @@ from memlens.sizes import format_size
 from memlens.store import CheckRecord, TestRecord
 from memlens_lsp.features.placing import line_of_test
 from memlens_lsp.positions import line_at, range_on_line
-from memlens_lsp.results import TestResults
+from memlens_lsp.results import FileResults
 from memlens_lsp.tests_in_source import find_tests, id_in_file, is_test_file
 
 RUN_COMMAND = "memlens.run"
@@ -21,7 +21,7 @@ RUN_TITLE = "Run with memory limits"
 
 
 def lenses(
-    uri: str, path: PurePath, text: str, results: TestResults, codec: PositionCodec
+    uri: str, path: PurePath, text: str, results: FileResults, codec: PositionCodec
 ) -> list[types.CodeLens]:
     """Return the lenses of the document *uri*, in order of their lines.
 
@@ -70,7 +70,7 @@ def _checks(case: TestRecord, marker: str) -> list[CheckRecord]:
     return [check for check in case.checks if check.marker == marker]
 
 
-def _by_line(text: str, results: TestResults) -> dict[int, list[TestRecord]]:
+def _by_line(text: str, results: FileResults) -> dict[int, list[TestRecord]]:
     cases: dict[int, list[TestRecord]] = {}
     for test in results.tests:
         measured = results.sources.get(test.run or 0)

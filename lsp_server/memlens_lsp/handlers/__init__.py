@@ -1,0 +1,33 @@
+"""What the client may ask and tell: one module for each matter, wiring only.
+
+Each module's `register` gets the server and what the client can do, and registers its handlers: a
+feature that the client cannot use is not advertised. pygls computes the server's capabilities from
+what is registered when "initialize" has been handled.
+"""
+
+from __future__ import annotations
+
+from lsprotocol import types
+
+from memlens_lsp.handlers import (
+    code_lenses,
+    documents,
+    lifecycle,
+    running,
+    workspace,
+)
+from memlens_lsp.server import MemlensServer
+
+_FEATURES = (documents, workspace, code_lenses, running)
+
+
+def register_handlers(server: MemlensServer) -> None:
+    """Make *server* ready to be started."""
+
+    def initialize(ls: MemlensServer, params: types.InitializeParams) -> None:
+        for module in _FEATURES:
+            module.register(ls, params.capabilities)
+        lifecycle.initialize(ls, params)
+
+    server.feature(types.INITIALIZE)(initialize)
+    lifecycle.register(server)
