@@ -84,6 +84,11 @@ format: .venv/installed-dev node_modules/.installed ## Format everything
 .PHONY: package
 package: $(VSIX) build/wheel/built ## Build the wheel and the .vsix into build/
 
+.PHONY: pictures
+pictures: system-packages .venv/installed node_modules/.installed ## Take the pictures of reports in docs/images anew
+	$(BIN)/python scripts/picture-of-report.py
+	npm run --silent picture
+
 .PHONY: clean
 clean: ## Delete everything that was built or installed here
 	rm -rf .venv build node_modules vscode-extension/{node_modules,dist,bundled} \

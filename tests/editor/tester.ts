@@ -57,15 +57,13 @@ export class Tester {
     await expect(row).toHaveAttribute("aria-expanded", "true");
   }
 
-  /** Follows a row's link to the source, and waits until the cursor is on a line with `at`. */
-  async followTableRow(row: Locator, at: string): Promise<void> {
+  /** Follows a row's link to the source, and waits until the cursor is on that line of it. */
+  async followTableRow(row: Locator, file: string, line: number): Promise<void> {
     await row.getByRole("link").click();
-    const line = this.page.locator(".editor-instance .view-line", { hasText: at }).first();
-    await expect(line).toBeVisible(SLOW);
-    const cursor = this.page.locator(".editor-instance .cursors-layer .cursor").first();
-    await expect
-      .poll(async () => (await cursor.boundingBox())?.y, { message: `the cursor beside ${at}` })
-      .toBeCloseTo((await line.boundingBox())?.y ?? Number.NaN, 0);
+    await expect(this.page.locator(`.tab.active[data-resource-name="${file}"]`)).toBeVisible(SLOW);
+    await expect(this.page.locator("[id='status.editor.selection']")).toHaveText(
+      `Ln ${line}, Col 1`,
+    );
   }
 
   /** Waits until the lenses over a test match, and answers their texts. */
@@ -76,6 +74,11 @@ export class Tester {
         message: `the code lenses over ${test}`,
       })
       .toMatch(expected);
+  }
+
+  /** A lens over any line, whoever's it is. */
+  lens(text: string): Locator {
+    return this.page.locator(LENSES, { hasText: text }).first();
   }
 
   async clickLens(test: string, title: string): Promise<void> {

@@ -1,0 +1,1 @@
+"""The workflows that docs/ci.md shows, run."""
