@@ -22,7 +22,7 @@ demo: .venv/installed ## Measure the example project and show what terminal and 
 	@$(BIN)/python scripts/demo.py
 
 .PHONY: test
-test: system-packages test-extension test-web test-editor test-pythons test-trixie test-python ## Run every test
+test: system-packages test-extension test-web test-editor test-clients test-pythons test-trixie test-python ## Run every test
 
 .PHONY: test-python
 test-python: .venv/installed-dev ## Run the Python tests
@@ -42,8 +42,9 @@ test-pythons-all: .venv/installed-dev ## Run all of the plugin's tests there, an
 	scripts/test-trixie.sh
 
 .PHONY: test-trixie
-test-trixie: .venv/installed-dev ## Test limit_leaked_objects on CPython 3.13.5 in a Debian chroot (root)
-	@scripts/test-trixie.sh tests/plugin/test_leaked_objects.py tests/plugin/test_plugin.py
+test-trixie: .venv/installed-dev ## Test limit_leaked_objects on CPython 3.13.5, and Neovim 0.10, in a Debian chroot (root)
+	@scripts/test-trixie.sh tests/plugin/test_leaked_objects.py tests/plugin/test_plugin.py \
+		tests/clients/test_neovim.py
 
 .PHONY: test-compat
 test-compat: .venv/installed-dev ## Compare with pytest-memray on urllib3's tests (downloads, 2 minutes)
@@ -66,6 +67,10 @@ test-editor: system-packages $(VSIX) build/user-venv/installed ## Run the end-to
 	home=$$(scripts/install-editor.sh | tail -n 1)
 	MEMLENS_EDITOR_HOME="$$home" MEMLENS_VSIX="$$PWD/$(VSIX)" \
 		MEMLENS_USER_PYTHON="$$PWD/build/user-venv/bin/python" npm run test:editor
+
+.PHONY: test-clients
+test-clients: system-packages .venv/installed-dev ## Run sessions in a real Neovim and a real Emacs
+	$(BIN)/python -m pytest tests/clients
 
 .PHONY: check
 check: .venv/installed-dev node_modules/.installed ## Lint, type-check and check who imports whom

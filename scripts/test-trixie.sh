@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # test-trixie.sh [TESTS…]: runs tests, those of the plugin and the store if none are named, in a
-# Debian 13 ("trixie") of their own: limit_leaked_objects needs CPython 3.13.3, and it has 3.13.5.
+# Debian 13 ("trixie") of their own: limit_leaked_objects needs CPython 3.13.3, and it has 3.13.5. It
+# also has a newer Neovim than Debian 12.
 # Debian is unpacked once, into a folder beside the other caches; a run lives in mount and process
 # namespaces of its own, so nothing of it stays behind.
 # Needs Linux, root and debootstrap. Without them it says so, which is a failure only if CI is set.
@@ -11,6 +12,7 @@ cache="${MEMLENS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/memlens}"
 root="$cache/trixie"
 python=.venv/bin/python
 wheels=build/trixie
+packages=python3,python3-venv,ca-certificates,git,neovim
 
 not_run() {
   echo "The tests of limit_leaked_objects were not run: $1"
@@ -42,7 +44,11 @@ mirror() {
 
 [ "$(id -u)" = 0 ] || not_run "unpacking a Debian needs root"
 in_namespaces true 2>/dev/null || not_run "this machine does not let root make namespaces (unshare)"
-if [ ! -f "$root/.complete" ] && ! command -v debootstrap >/dev/null; then
+is_complete() {
+  [ "$(cat "$root/.complete" 2>/dev/null)" = "$packages" ]
+}
+
+if ! is_complete && ! command -v debootstrap >/dev/null; then
   { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq debootstrap; } \
     >/dev/null 2>&1 || not_run "debootstrap is not here and could not be installed"
 fi
@@ -51,15 +57,15 @@ mkdir -p "$cache" "$wheels"
 exec 9>"$cache/trixie.lock"
 flock 9
 
-if [ ! -f "$root/.complete" ]; then
+if ! is_complete; then
   echo "Unpacking Debian 13 into $root (a minute at most)"
   rm -rf "$root"
   # Without a mirror, debootstrap has its own default.
   # shellcheck disable=SC2046 # no mirror, no argument
-  in_namespaces debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates,git \
+  in_namespaces debootstrap --variant=minbase --include="$packages" \
     trixie "$root" $(mirror) >"$wheels/debootstrap.log" 2>&1 9>&- ||
     { tail -n 20 "$wheels/debootstrap.log" && not_run "Debian 13 could not be unpacked"; }
-  touch "$root/.complete"
+  echo "$packages" >"$root/.complete"
 fi
 
 # pip runs out here, where it is set up for this machine's network; in there it only unpacks.
@@ -69,8 +75,8 @@ wheel=$(echo "$wheels"/pytest_memlens-*.whl)
 rm -rf "$root/memlens/project" "$root/memlens/wheels"
 mkdir -p "$root/memlens/project/tests" "$root/memlens/wheels"
 cp "$wheel" "$root/memlens/wheels"
-cp -r pyproject.toml examples scripts "$root/memlens/project"
-cp -r tests/conftest.py tests/plugin tests/store "$root/memlens/project/tests"
+cp -r pyproject.toml examples scripts docs "$root/memlens/project"
+cp -r tests/conftest.py tests/plugin tests/store tests/clients "$root/memlens/project/tests"
 
 if ! cmp -s pyproject.toml "$root/memlens/installed"; then
   rm -rf "$root/memlens/venv"

@@ -1,0 +1,78 @@
+"""Fixtures: the example project, and the configuration that docs/editors.md gives."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "editors.md"
+#: Seconds that an editor's whole session may take.
+_PATIENCE = 180.0
+
+RunEditor = Callable[..., None]
+
+
+def documented(name: str) -> str:
+    """Return the code of docs/editors.md that is marked as tested by *name*."""
+    match = re.search(
+        rf"<!-- tested: {re.escape(name)} -->\n```\w+\n(.*?)^```$",
+        PAGE.read_text(encoding="utf-8"),
+        re.DOTALL | re.MULTILINE,
+    )
+    assert match, f"docs/editors.md has no code that is tested as {name}"
+    return match[1]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of the example project, never run."""
+    ignored = shutil.ignore_patterns(".memlens", ".pytest_cache", ".venv", "__pycache__")
+    return shutil.copytree(ROOT / "examples", tmp_path / "my shop", ignore=ignored)
+
+
+@pytest.fixture
+def run_editor(tmp_path: Path, project: Path) -> RunEditor:
+    """Run an editor in the project, with nothing of the user's and our server on PATH."""
+
+    def run(command: Sequence[str], variables: Mapping[str, str] | None = None) -> None:
+        home = tmp_path / "home"
+        home.mkdir(exist_ok=True)
+        scripts = Path(sys.executable).parent
+        env = {
+            **os.environ,
+            "HOME": str(home),
+            "XDG_CONFIG_HOME": str(home / "config"),
+            "XDG_DATA_HOME": str(home / "data"),
+            "XDG_STATE_HOME": str(home / "state"),
+            "XDG_CACHE_HOME": str(home / "cache"),
+            "TMPDIR": str(tmp_path),
+            "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+            **(variables or {}),
+        }
+        try:
+            ended = subprocess.run(
+                command,
+                cwd=project,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=_PATIENCE,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            said = error.stdout or b""
+            said = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+            pytest.fail(f"{command[0]} did not end; it said:\n{said}")
+        assert ended.returncode == 0, ended.stdout
+
+    return run
