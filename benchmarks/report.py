@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from contenders import CONTENDERS, MEMLENS, NONE, PYTEST_MEMRAY, Sample
 from exactness import BUDGET, LISTED, Comparison, Exactness
 from scenarios import Scenario
+from storing import Storing
 
 _MEBIBYTE = 1024 * 1024
 
@@ -83,7 +84,7 @@ class Result:
         }
 
 
-def show(results: Sequence[Result], exactness: Exactness | None) -> None:
+def show(results: Sequence[Result], exactness: Exactness | None, storing: Storing | None) -> None:
     """Print the tables."""
     # Only now that nothing is started any more: see `Sample.peak_rss_bytes`.
     from rich import box
@@ -132,6 +133,9 @@ def show(results: Sequence[Result], exactness: Exactness | None) -> None:
             ("pytest-memray with itself", exactness.repeated),
         ):
             console.print("\n".join(_comparison(who, comparison)), markup=False)
+    if storing is not None:
+        console.print(f"Results of {storing.tests:,} light tests: {verdict(storing.met)}")
+        console.print("\n".join(storing.lines()), markup=False)
 
 
 def verdict(met: bool | None) -> str:

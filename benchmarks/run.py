@@ -22,13 +22,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import exactness
+import storing
 from contenders import CONTENDERS, NONE, Finished, Runner
 from environments import REPOSITORY, BenchmarkError, prepare
 from exactness import Exactness
 from report import Result, show, verdict
 from scenarios import SCENARIOS, START_UP, Scenario
+from storing import Storing
 
-KNOWN = (*SCENARIOS, exactness.NAME)
+KNOWN = (*SCENARIOS, exactness.NAME, storing.NAME)
 
 
 def progress(text: str) -> None:
@@ -93,6 +95,10 @@ def list_scenarios() -> None:
         budget = f", budget {scenario.budget}" if scenario.budget else ""
         print(f"{name:25}{scenario.summary} ({rounds}{budget})")
     print(f"{exactness.NAME:25}{exactness.SUMMARY} (budget ≥ {exactness.BUDGET:.0%})")
+    print(
+        f"{storing.NAME:25}{storing.SUMMARY} ({storing.ROUNDS} rounds, budget"
+        f" ≤ {storing.SECONDS * 1000:.1f} ms and ≤ {storing.BYTES:,} bytes a test)"
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     results: list[Result] = []
     exact: Exactness | None = None
+    stored: Storing | None = None
     try:
         environment = prepare()
         facts = {
@@ -120,6 +127,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 if name == exactness.NAME:
                     exact = exactness.measure(runner, progress)
                     continue
+                if name == storing.NAME:
+                    stored = storing.measure(runner, progress)
+                    continue
                 scenario = SCENARIOS[name]
                 results.append(measure(runner, scenario, options.rounds or scenario.rounds))
                 if scenario.budget is not None:
@@ -133,8 +143,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scenarios = {result.scenario.name: result.to_dict() for result in results}
     if exact is not None:
         scenarios[exactness.NAME] = exact.to_dict()
+    if stored is not None:
+        scenarios[storing.NAME] = stored.to_dict()
     text = json.dumps({**facts, "scenarios": scenarios}, indent=2)
-    show(results, exact)
+    show(results, exact, stored)
     options.json.write_text(f"{text}\n", encoding="utf-8")
     print(f"Written to {options.json}")
     return 0

@@ -26,9 +26,9 @@ RUN = RunRecord(
     finished=None,
     status="running",
     exit_status=None,
-    command_line=("--memray",),
+    command_line=("--memray", "tests/a [1].py"),
     rootdir="/project",
-    versions={"memlens": "0.1.0"},
+    versions={"memlens": "0.1.0", "python": "3.12.1"},
     git_commit=None,
     git_dirty=None,
     collected=2,
@@ -52,19 +52,25 @@ def a_test(name: str = "test_a", path: str = "test_it.py", *, peak: int = 31) ->
     )
 
 
-def begin(root: Path, uuid: str, started: str = RUN.started) -> ResultsWriter:
+def begin(root: Path, uuid: str = RUN.uuid, started: str = RUN.started) -> ResultsWriter:
     run = RUN._replace(rootdir=str(root), uuid=uuid, started=started)
     return ResultsWriter(database_path(root), run)
 
 
 def measure(
-    root: Path, uuid: str, tests: Iterable[TestRecord | str], started: str = RUN.started
+    root: Path,
+    uuid: str,
+    tests: Iterable[TestRecord | str],
+    started: str = RUN.started,
+    *,
+    git_commit: str | None = None,
+    git_dirty: bool | None = None,
 ) -> Path:
     """Store a finished run of these tests; return the database."""
     writer = begin(root, uuid, started)
     for test in tests:
         writer.add_test(a_test(test) if isinstance(test, str) else test)
-    writer.finish(0)
+    writer.finish(0, git_commit=git_commit, git_dirty=git_dirty)
     writer.close()
     return writer.path
 
@@ -76,9 +82,13 @@ def rows(path: Path, sql: str) -> list[Any]:
     return [row[0] if len(row) == 1 else row for row in found]
 
 
+def without_ids(test: TestRecord) -> TestRecord:
+    return test._replace(id=None, run=None)
+
+
 def latest(path: Path) -> list[TestRecord]:
     with ResultsReader(path) as reader:
-        return [test._replace(id=None, run=None) for test in reader.latest_tests()]
+        return [without_ids(test) for test in reader.latest_tests()]
 
 
 def statuses(path: Path) -> dict[str, str]:

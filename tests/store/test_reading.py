@@ -7,58 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from memlens.store import (
-    FrameRecord,
-    PhaseRecord,
-    ResultsReader,
-    ResultsWriter,
-    RunRecord,
-    StackRecord,
-    TestRecord,
-    database_path,
-)
+from memlens.store import PhaseRecord, ResultsReader, TestRecord, database_path
 
-FRAME = FrameRecord("test_a", "tests/test_a.py", 2, "project")
+from .stored import a_test, begin, measure
 
 
 def result(name: str, peak: int, outcome: str = "passed") -> TestRecord:
-    return TestRecord(
-        nodeid=f"tests/test_a.py::{name}",
-        path="tests/test_a.py",
-        line=1,
-        outcome=outcome,
-        duration=0.1,
-        worker=None,
-        phases=(PhaseRecord("setup", 1, 1, 1, 0), PhaseRecord("call", peak, None, None, 0)),
-        checks=(),
-        stacks=(StackRecord("peak", peak, 1, (FRAME,)),),
+    """Return a test within its limits, whose allocations were not counted."""
+    test = a_test(name, "tests/test_a.py", peak=peak)
+    phases = (PhaseRecord("setup", 1, 1, 1, 0), PhaseRecord("call", peak, None, None, 0))
+    return test._replace(outcome=outcome, phases=phases, checks=(), stacks=test.stacks_of("peak"))
+
+
+def write(project: Path, uuid: str, *tests: TestRecord) -> None:
+    measure(
+        project,
+        uuid,
+        tests,
+        f"2026-01-02T03:04:05.{uuid[-1]}00000+00:00",
+        git_commit=f"commit-of-{uuid}",
+        git_dirty=uuid == "run-2",
     )
-
-
-def begin(project: Path, uuid: str) -> ResultsWriter:
-    run = RunRecord(
-        uuid=uuid,
-        started=f"2026-01-02T03:04:05.{uuid[-1]}00000+00:00",
-        finished=None,
-        status="running",
-        exit_status=None,
-        command_line=(),
-        rootdir=str(project),
-        versions={},
-        git_commit=None,
-        git_dirty=None,
-        collected=None,
-    )
-    return ResultsWriter(database_path(project), run)
-
-
-def write(project: Path, uuid: str, *tests: TestRecord) -> int:
-    writer = begin(project, uuid)
-    for test in tests:
-        writer.add_test(test)
-    writer.finish(0, git_commit=f"commit-of-{uuid}", git_dirty=uuid == "run-2")
-    writer.close()
-    return writer.run_id
 
 
 @pytest.fixture
@@ -161,11 +130,24 @@ def test_a_rerun_is_not_compared_with_its_own_first_attempt(reader: ResultsReade
     assert reader.peaks_before([test]) == {test.id: 20}
 
 
+def test_the_last_passing_peak_is_of_the_newest_run_that_passed(project: Path) -> None:
+    write(project, "run-5", result("test_b", 50, "failed"), result("test_new", 1, "failed"))
+    write(project, "run-6", a_test("test_c", "tests/test_b.py")._replace(outcome="passed"))
+    with ResultsReader(database_path(project)) as reader:
+        assert reader.last_passing_peaks() == {
+            ("tests/test_a.py", "test_a"): 14,
+            ("tests/test_a.py", "test_b"): 24,
+            ("tests/test_a.py", "test_c"): 34,
+            ("tests/test_b.py", "test_c"): 31,
+        }
+
+
 def test_peaks_before_are_read_of_any_number_of_tests(tmp_path: Path) -> None:
     tests = [result(f"test_{number}", number) for number in range(2000)]
     write(tmp_path, "run-1", *tests)
-    run = write(tmp_path, "run-2", *tests)
+    write(tmp_path, "run-2", *tests)
     with ResultsReader(database_path(tmp_path)) as reader:
+        run = run_id(reader, "run-2")
         before = reader.peaks_before(reader.tests_of(run, stacks=False))
     assert sorted(before.values()) == list(range(2000))
 

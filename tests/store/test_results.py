@@ -14,26 +14,13 @@ from memlens.store import (
     PhaseRecord,
     ResultsError,
     ResultsReader,
-    ResultsWriter,
-    RunRecord,
     StackRecord,
     TestRecord,
     database_path,
 )
 
-RUN = RunRecord(
-    uuid="run-1",
-    started="2026-01-02T03:04:05.000006+00:00",
-    finished=None,
-    status="running",
-    exit_status=None,
-    command_line=("--memray", "tests/a [1].py"),
-    rootdir="/project",
-    versions={"memlens": "0.1.0", "python": "3.12.1"},
-    git_commit=None,
-    git_dirty=None,
-    collected=2,
-)
+from .stored import RUN, begin, without_ids
+
 SITE = FrameRecord("decode", "shop/catalog.py", 3, "project")
 CALLER = FrameRecord("test_a", "tests/test_a.py", 9, "project")
 TEST = TestRecord(
@@ -63,14 +50,6 @@ def project(tmp_path: Path) -> Path:
         path.parent.mkdir()
         path.write_text(text, encoding="utf-8")
     return tmp_path
-
-
-def begin(project: Path, uuid: str = "run-1") -> ResultsWriter:
-    return ResultsWriter(database_path(project), RUN._replace(rootdir=str(project), uuid=uuid))
-
-
-def without_ids(test: TestRecord) -> TestRecord:
-    return test._replace(id=None, run=None)
 
 
 def test_a_test_is_read_as_it_was_written(project: Path) -> None:

@@ -49,11 +49,16 @@ def test_stacks_of_one_line_and_test_are_one_and_the_heaviest_test_is_first(tmp_
     with ResultsReader(path) as reader:
         run = reader.runs()[0].id
         assert run is not None
+        a, b = (test.id or 0 for test in reader.tests_of(run))
         assert reader.sites_in("shop/catalog.py") == [
-            SiteRecord(12, "peak", 200, 2, "test_it.py::test_b", run, 400),
-            SiteRecord(12, "peak", 30, 4, "test_it.py::test_a", run, 100),
-            SiteRecord(12, "leak", 5, 1, "test_it.py::test_a", run, 100),
+            SiteRecord(12, "peak", 200, 2, "test_it.py::test_b", run, 400, b),
+            SiteRecord(12, "peak", 30, 4, "test_it.py::test_a", run, 100, a),
+            SiteRecord(12, "leak", 5, 1, "test_it.py::test_a", run, 100, a),
         ]
+        found = reader.result(b)
+        assert found is not None
+        assert (found.name, found.stacks) == ("test_b", second.stacks)
+        assert reader.result(99) is None
 
 
 def test_only_the_newest_result_of_a_test_counts(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from memlens.recorder import Recorder
 from memlens.settings import Settings
-from memlens.store import FrameRecord, StackRecord, TestRecord, database_path
+from memlens.store import FrameRecord, ResultsReader, StackRecord, TestRecord, database_path
 from memlens.store.trimming import trim
 
 from .stored import a_test, begin, latest, measure, rows, statuses
@@ -279,9 +279,20 @@ def test_in_a_small_history_a_run_changes_nothing_at_its_end(project: Path) -> N
         writer.trim(runs=50, size=1024**3)
         writer._connection.set_trace_callback(None)
         writer.close()
-        assert writer._connection is not None
-        assert not [text for text in statements if text.startswith(("BEGIN", "DELETE"))]
+        changes = [text for text in statements if text.startswith(("BEGIN", "DELETE"))]
+        # The first notes what is kept.
+        assert bool(changes) == (number == 0)
     assert before > 0
+
+
+def test_a_run_notes_how_much_it_kept(project: Path) -> None:
+    for number, (runs, size) in enumerate([(50, 500), (50, None), (7, 600), (7, 600)]):
+        path = measure_and_trim(project, f"run-{number}", ["test_a"], runs, size)
+        bounds = {"memray_history": runs, "memray_history_size": size}
+        with ResultsReader(path) as reader:
+            assert reader.settings() == {
+                name: bound for name, bound in bounds.items() if bound is not None
+            }
 
 
 def test_unused_frames_are_looked_for_once_in_as_many_results_as_there_are(

@@ -20,7 +20,7 @@ from memlens.sizes import format_size
 from memlens.store import ResultsReader
 from memlens.store.trimming import trim
 
-#: Results of each test that are kept.
+#: Results of each test that are kept where pytest has not said how many.
 _RUNS = 50
 
 
@@ -40,15 +40,16 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "--runs",
         type=whole_number(least=1),
-        default=_RUNS,
         metavar="N",
-        help="keep the last N results of each test (default: %(default)s)",
+        help="keep the last N results of each test (default: as many as pytest kept here at the"
+        f" end of its last run, which memray_history in its ini file says, else {_RUNS})",
     )
     parser.add_argument(
         "--size",
         type=size_argument,
         metavar="SIZE",
-        help="drop the oldest runs until the file is no larger than this (default: any size)",
+        help="drop the oldest runs until the file is no larger than this (default: likewise, by"
+        " memray_history_size, else any size)",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.set_defaults(run=run)
@@ -57,18 +58,21 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Drop what is old if the user agrees."""
     path = results_path(arguments)
-    ResultsReader(path).close()  # or to trim would be to make one
-    runs: int = arguments.runs
+    with ResultsReader(path) as reader:
+        kept = reader.settings()
+    runs: int = arguments.runs or kept.get("memray_history", _RUNS)
+    size: int | None = arguments.size
+    if size is None:
+        size = kept.get("memray_history_size")
     what = "all but the newest result" if runs == 1 else f"all but the last {runs:,} results"
-    if arguments.size is not None:
-        size = format_size(arguments.size)
-        what += f" of each test, and the oldest runs until {size} are left,"
+    if size is not None:
+        what += f" of each test, and the oldest runs until {format_size(size)} are left,"
     else:
         what += " of each test"
     if not confirm(f"Drop {what} from {shown_path(path)}?", yes=arguments.yes):
         print("memlens: nothing was dropped", file=sys.stderr)
         return FOUND
-    trimmed = trim(path, runs=runs, size=arguments.size)
+    trimmed = trim(path, runs=runs, size=size)
     before, after = format_size(trimmed.bytes_before), format_size(trimmed.bytes_after)
     sizes = before if before == after else f"{before}, now {after}"
     print(

@@ -4,8 +4,8 @@
 """
 
 from memlens.store.database import DamagedError, NewerSchemaError, ResultsError
-from memlens.store.folder import DATABASE_NAME, FOLDER_NAME, database_path
-from memlens.store.reading import PastResult, ResultsReader, SiteRecord
+from memlens.store.folder import DATABASE_NAME, FOLDER_NAME, database_path, delete_results
+from memlens.store.reading import PastResult, ResultsReader, SiteRecord, SummaryRecord
 from memlens.store.records import (
     CheckRecord,
     FrameKind,
@@ -38,7 +38,9 @@ __all__ = [
     "SourceRecord",
     "StackKind",
     "StackRecord",
+    "SummaryRecord",
     "TestRecord",
     "Verdict",
     "database_path",
+    "delete_results",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ SCHEMA_VERSION = 1
 #: "MLEN". By this a database of a newer memlens is told from somebody else's.
 APPLICATION_ID = 0x4D4C454E
 _TABLES = frozenset(
-    ("run", "test", "phase", "limit_check", "stack", "frame", "source", "run_source")
+    ("run", "test", "phase", "limit_check", "stack", "frame", "source", "run_source", "setting")
 )
 
 #: Seconds a connection waits for another process's write to end.
@@ -56,7 +57,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None)
         try:
             # Before anything is changed: it may not be ours.
-            if not _has_schema(connection, path):
+            if version_of(connection, path) is None:
                 # SQLite obeys this only while the file is empty. Then space can be given back to
                 # the file system without writing the whole file anew.
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -68,16 +69,23 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
                 connection.execute("PRAGMA journal_mode = WAL")
                 # With WAL this risks the last commits on a power cut, never the file.
                 connection.execute("PRAGMA synchronous = NORMAL")
+                # Each time the WAL's pages are moved into the file the disk is waited for, longer
+                # than a hundred tests take to be written. In 16 MiB rather than 4 many pages of
+                # the WAL are the same.
+                connection.execute("PRAGMA wal_autocheckpoint = 4000")
+            _bring_up_to_date(connection, path)
             connection.execute("PRAGMA foreign_keys = ON")
-            _create_schema(connection, path)
         except BaseException:
             connection.close()
             raise
     return connection
 
 
-def open_for_reading(path: Path) -> sqlite3.Connection:
+def open_for_reading(path: Path, patience: float = _BUSY_TIMEOUT) -> sqlite3.Connection:
     """Open the database at *path* without being able to change it.
+
+    *patience* is for how many seconds each attempt waits for another process's lock. Of an older
+    schema version, what is opened is a copy of what the file holds now, in the newest.
 
     Raises:
         ResultsError: there is none, or it cannot be read.
@@ -86,71 +94,99 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         raise _no_results(path)
     with naming(path, "read"):
         try:
-            return _open_for_reading(path, "mode=ro")
+            return _open_for_reading(path, "mode=ro", patience)
         except sqlite3.OperationalError:
             if path.with_name(f"{path.name}-journal").exists():
                 # A run was killed in the middle of a commit, where there is no WAL. SQLite has to
                 # undo that before it reads, and may not if it must not write.
-                _open_for_reading(path, "mode=rw").close()
-                return _open_for_reading(path, "mode=ro")
+                _open_for_reading(path, "mode=rw", patience).close()
+                return _open_for_reading(path, "mode=ro", patience)
             # Even to read, SQLite makes the WAL's index, which a read-only folder does not allow.
             # Where there is no WAL nobody is writing, and what is in the file is all there is.
             if path.with_name(f"{path.name}-wal").exists():
                 raise
-            return _open_for_reading(path, "mode=ro&immutable=1")
+            return _open_for_reading(path, "mode=ro&immutable=1", patience)
 
 
-def _open_for_reading(path: Path, how: str) -> sqlite3.Connection:
+def _open_for_reading(path: Path, how: str, patience: float) -> sqlite3.Connection:
     connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?{how}", uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None
+        f"{path.absolute().as_uri()}?{how}", uri=True, timeout=patience, isolation_level=None
     )
     try:
-        if not _has_schema(connection, path):  # a run is just making it
+        version = version_of(connection, path)
+        if version is None:  # a run is just making it
             raise _no_results(path)
+        if version == SCHEMA_VERSION:
+            return connection
+        from memlens.store.migrating import migrated_copy
+
+        copy = migrated_copy(connection, path)
     except BaseException:
         connection.close()
         raise
-    return connection
+    connection.close()
+    return copy
 
 
 def _no_results(path: Path) -> ResultsError:
     return ResultsError(f"there are no results in {path} yet: run 'pytest --memray' to make some")
 
 
-def _has_schema(connection: sqlite3.Connection, path: Path) -> bool:
-    """Return whether the database is ours, or else empty.
+def version_of(connection: sqlite3.Connection, path: Path) -> int | None:
+    """Return the version of the database's schema, None if it is empty.
 
     Raises:
         NewerSchemaError: it is ours, but this memlens cannot understand it.
         DamagedError: it is neither ours nor empty.
     """
-    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    application = int(connection.execute("PRAGMA application_id").fetchone()[0])
-    # sqlite_master: SQLite before 3.33 has no sqlite_schema.
-    rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-    tables = {row[0] for row in rows}
+    version, application, tables = _identity(connection)
     if not tables and version <= SCHEMA_VERSION:
-        return False
+        return None
     if version > SCHEMA_VERSION and (application == APPLICATION_ID or not tables):
         raise NewerSchemaError(
             f"{path} has schema version {version}; this memlens reads up to {SCHEMA_VERSION}:"
             " upgrade pytest-memlens, or delete the file to start afresh"
         )
-    if application != APPLICATION_ID or version != SCHEMA_VERSION or not tables >= _TABLES:
+    is_whole = version < SCHEMA_VERSION or tables >= _TABLES
+    if application != APPLICATION_ID or version < 1 or not is_whole:
         raise DamagedError(f"{path} is not a memlens results database")
-    return True
+    return version
+
+
+def _identity(connection: sqlite3.Connection) -> tuple[int, int, set[str]]:
+    """Return the version, the application and the tables, all of one moment."""
+    # Else another process may make the tables after the version was read.
+    own = not connection.in_transaction
+    if own:
+        connection.execute("BEGIN")
+    try:
+        # First: this is what takes the snapshot. SQLite before 3.33 has no sqlite_schema.
+        rows = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        application = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    finally:
+        if own and connection.in_transaction:
+            connection.execute("ROLLBACK")
+    return version, application, {row[0] for row in rows}
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+    version = version_of(connection, path)
+    if version is None:
+        _create_schema(connection, path)
+    elif version < SCHEMA_VERSION:
+        from memlens.store.migrating import migrate
+
+        migrate(connection, path)
 
 
 def _create_schema(connection: sqlite3.Connection, path: Path) -> None:
-    if _has_schema(connection, path):
-        return
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Another run may have created it while this one waited for the lock.
-        if not _has_schema(connection, path):
+        if version_of(connection, path) is None:
             schema = files("memlens.store").joinpath("schema.sql").read_text(encoding="utf-8")
-            # Not executescript(), which would commit the lock away first.
-            for statement in _statements(schema):
+            for statement in statements(schema):
                 connection.execute(statement)
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -161,10 +197,14 @@ def _create_schema(connection: sqlite3.Connection, path: Path) -> None:
         raise
 
 
-def _statements(script: str) -> Iterator[str]:
+def statements(script: str) -> Iterator[str]:
+    """Split SQL: `executescript` would commit what was begun before it."""
     statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
+    for part in re.split("(;)", script):
+        statement += part
+        # A semicolon may also be in a text or a comment.
+        if part == ";" and sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+    if statement.strip():
+        yield statement

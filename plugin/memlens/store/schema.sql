@@ -111,3 +111,10 @@ CREATE TABLE run_source (
     PRIMARY KEY (run, path)
 ) WITHOUT ROWID;
 CREATE INDEX run_source_by_source ON run_source (source);
+
+-- How much pytest's ini file said to keep when a run last ended here: memray_history (results of
+-- each test) and memray_history_size (bytes). `memlens gc` keeps as much.
+CREATE TABLE setting (
+    name  TEXT    PRIMARY KEY,
+    value INTEGER NOT NULL
+) WITHOUT ROWID;

@@ -6,7 +6,7 @@ import hashlib
 import json
 import sqlite3
 import tokenize
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
@@ -92,10 +92,11 @@ class ResultsWriter:
     def trim(self, *, runs: int, size: int | None) -> Trimmed:
         """Drop what is too old, as `trimming.trim`, but look only at what this run has changed.
 
-        After `finish`.
+        After `finish`. What is kept is noted, for `memlens gc` to keep as much.
         """
         from memlens.store.trimming import trim_after
 
+        self._note({"memray_history": runs, "memray_history_size": size})
         with naming(self.path, "trim"):
             return trim_after(self._connection, self._rootdir, self.run_id, runs=runs, size=size)
 
@@ -106,6 +107,19 @@ class ResultsWriter:
                 self._connection.close()
         finally:
             self._lock.release()
+
+    def _note(self, settings: Mapping[str, int | None]) -> None:
+        with naming(self.path, "read"):
+            known = dict(self._connection.execute("SELECT name, value FROM setting"))
+        new = {name: value for name, value in settings.items() if value is not None}
+        if new != known:  # else the disk is left alone
+
+            def replace(execute: _Execute) -> None:
+                execute("DELETE FROM setting", ())
+                for row in new.items():
+                    execute("INSERT INTO setting (name, value) VALUES (?, ?)", row)
+
+            self._write(replace)
 
     def _use(self, opened: Opened) -> None:
         self._connection = opened.connection

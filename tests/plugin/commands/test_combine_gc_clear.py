@@ -121,6 +121,44 @@ def test_gc_keeps_fifty_unless_told_otherwise(project: Path) -> None:
     assert count(database_path(project)) == (4, 4)
 
 
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [([], 2), (["--runs", "3"], 3), (["--size", "1 KB"], 1)],
+    ids=["as pytest", "more", "less"],
+)
+def test_gc_keeps_as_much_as_pytest_unless_told_otherwise(
+    pytester: pytest.Pytester, options: list[str], kept: int
+) -> None:
+    pytester.makepyfile("def test_a(): pass")
+    for history in (2, 4, 4, 4, 2):
+        ini = f"[pytest]\nmemray_history = {history}\nmemray_history_size = 300 MB\n"
+        pytester.makeini(ini)
+        assert pytester.runpytest("--memray").ret == 0
+    path = database_path(pytester.path)
+    with ResultsReader(path) as reader:
+        assert reader.settings() == {
+            "memray_history": 2,
+            "memray_history_size": 300 * MIB,
+        }
+    # Other results than pytest's own runs would have left.
+    name = "test_gc_keeps_as_much_as_pytest_unless_told_otherwise.py::test_a"
+    for number in range(4):
+        write_run(pytester.path, f"run-{number}", measured(name, MIB))
+    result = memlens(pytester.path, "gc", "--yes", *options)
+    assert result.returncode == 0, result.stderr
+    with ResultsReader(path) as reader:
+        assert len(reader.runs(limit=None)) == kept
+
+
+def test_gc_says_what_pytest_keeps_before_it_drops_anything(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_a(): pass")
+    pytester.makeini("[pytest]\nmemray_history = 7\nmemray_history_size = 300 MB\n")
+    pytester.runpytest("--memray")
+    said = memlens(pytester.path, "gc").stderr
+    assert "Drop all but the last 7 results of each test" in said
+    assert "the oldest runs until 300.0 MiB are left" in said
+
+
 def test_gc_drops_the_oldest_runs_for_the_size(project: Path) -> None:
     result = memlens(project, "gc", "--size", "1 KB", "--yes")
     assert result.returncode == 0, result.stderr
