@@ -336,7 +336,8 @@ class ResultHooks:
             functions = {-1: 0, 0: 3}.get(max(min(settings.verbosity, 1), -1), 5)
             shown = Shown(settings.most_allocations, functions, unicode=_has_bars(terminalreporter))
             write_summary(terminalreporter, recorder.tests, shown)
-            terminalreporter.write_line(f"Results: {results_name(self._config)}")
+            if recorder.has_stored:
+                terminalreporter.write_line(f"Results: {results_name(self._config)}")
         if recorder.has_results and settings.bin_path is not None:
             terminalreporter.write_line(
                 f"Captures: {settings.bin_path}, {len(recorder.tests)} with the prefix"

@@ -57,6 +57,8 @@ class Recorder:
     tests: list[TestRecord] = field(default_factory=list)
     #: What went wrong in writing, in plain words.
     faults: list[str] = field(default_factory=list)
+    #: Whether the database has at least one of them.
+    has_stored: bool = False
     _has_failed: bool = False
     #: Of tests that are being run or whose measurement is awaited, by node id and worker.
     _outcomes: dict[tuple[str, str | None], _Outcome] = field(default_factory=dict)
@@ -130,6 +132,7 @@ class Recorder:
                 self._revision = RevisionQuestion(self.rootdir)
                 self._writer = ResultsWriter(database_path(self.rootdir), self.run)
             self._writer.add_test(test)
+            self.has_stored = True
         except ResultsError as error:
             self._fault(error)
 

@@ -264,6 +264,8 @@ def test_a_read_only_rootdir_is_a_warning(pytester: pytest.Pytester) -> None:
     (warning,) = warnings(run)
     assert "results were not kept: cannot write the results in" in warning
     assert "Permission denied" in warning
+    run.stdout.fnmatch_lines(["2 tests measured, *"])
+    run.stdout.no_fnmatch_line("Results:*")  # there are none to look into
     assert not (project / ".memlens").exists()
 
 
