@@ -156,12 +156,15 @@ async def session(
         await client.stop()  # type: ignore[no-untyped-call]
 
 
-def _ignore(_: object) -> None:
+def _ignore(*_: object) -> None:
     """Take a message that is of no interest here."""
 
 
 def _capabilities(*, pull: bool) -> types.ClientCapabilities:
     return types.ClientCapabilities(
+        workspace=types.WorkspaceClientCapabilities(
+            diagnostics=types.DiagnosticWorkspaceClientCapabilities(refresh_support=pull)
+        ),
         text_document=types.TextDocumentClientCapabilities(
             publish_diagnostics=types.PublishDiagnosticsClientCapabilities(
                 related_information=True

@@ -2,7 +2,6 @@
 
 local out = vim.env.MEMLENS_TEST_OUTPUT
 local seen = { version = string.format("%d.%d", vim.version().major, vim.version().minor) }
-local get_clients = vim.lsp.get_clients or vim.lsp.get_active_clients
 
 local function finish(failure)
   seen.failure = failure
@@ -102,9 +101,6 @@ local function session()
       end
       return #seen.hints > 0
     end)
-  end
-  for _, client in ipairs(get_clients()) do
-    seen.pulls = client.server_capabilities.diagnosticProvider ~= nil
   end
 end
 
