@@ -6,16 +6,34 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
+from memlens.findings import DEFAULT_THRESHOLDS, Thresholds
 from memlens.store import ResultsError
-from memlens_lsp.projects import has_results, names_in
-from memlens_lsp.results import FileResults, Findings, is_busy, read_file, read_findings
+from memlens_lsp.findings import Findings, read_findings
+from memlens_lsp.projects import has_results, names_in, nearest_root
+from memlens_lsp.results import FileResults, is_busy, read_file
 
 logger = logging.getLogger(__name__)
 
 #: How many files' results are kept. Editors ask for the same few again and again.
 _MOST_FILES = 64
+#: How many readings of one project's files are under way at a time. Its disk may be slow, and the
+#: threads are for all.
+_AT_A_TIME = 4
+
+
+@dataclass
+class _File:
+    """What is known of a file."""
+
+    #: The reading of it, which may be under way.
+    reading: asyncio.Task[FileResults]
+    #: When it began: how often results had changed.
+    changes: int
+    #: What was known before, for as long as it cannot be read.
+    before: FileResults
 
 
 class KnownResults:
@@ -24,41 +42,61 @@ class KnownResults:
     def __init__(self) -> None:
         #: The findings of each project with results, by its root.
         self.findings: dict[Path, Findings] = {}
+        #: Projects whose results another program holds, so that they could not be read.
+        self.busy: set[Path] = set()
         #: The last complaint about each project's results.
         self._complaints: dict[Path, str] = {}
-        #: What is known of a file, or the reading of it that is under way.
-        self._files: OrderedDict[Path, asyncio.Task[FileResults]] = OrderedDict()
+        self._files: OrderedDict[Path, _File] = OrderedDict()
+        #: How often results have changed.
+        self._changes = 0
+        #: Who reads a project, by its root.
+        self._turns: dict[Path, asyncio.Semaphore] = {}
 
-    async def read(self, root: Path) -> str | None:
+    async def read(self, root: Path, thresholds: Thresholds = DEFAULT_THRESHOLDS) -> str | None:
         """Read the results of the project at *root* again.
+
+        What another program holds stays as it was, and is then in `busy`.
 
         Returns:
             What is wrong with them, if it has not been said yet.
         """
-        self._files.clear()
+        self._changes += 1
+        findings: Findings | None = None
         complaint = None
+        self.busy.discard(root)
         try:
-            findings = await asyncio.to_thread(read_findings, root)
+            findings = await asyncio.to_thread(
+                _read_findings, root, self.findings.get(root), thresholds
+            )
         except ResultsError as error:
+            complaint = str(error)
             if is_busy(error):
-                return None
-            findings = Findings()
-            if self._complaints.get(root) != str(error):
-                complaint = self._complaints[root] = str(error)
-        else:
-            self._complaints.pop(root, None)
+                self.busy.add(root)
+                findings = self.findings.get(root)
+            elif await asyncio.to_thread(has_results, root):
+                findings = Findings(thresholds=thresholds)
         # What was asked for meanwhile may have been read before.
-        self._files.clear()
-        if has_results(root):
+        self._changes += 1
+        if findings is not None:
             self.findings[root] = findings
         else:
             self.findings.pop(root, None)
+        return self._unsaid(root, complaint)
+
+    def _unsaid(self, root: Path, complaint: str | None) -> str | None:
+        if complaint is None:
+            self._complaints.pop(root, None)
+            return None
+        if self._complaints.get(root) == complaint:
+            return None
+        self._complaints[root] = complaint
         return complaint
 
     def keep_only(self, roots: Collection[Path]) -> None:
         """Forget all projects but those at *roots*."""
         self.findings = {root: self.findings[root] for root in self.findings.keys() & set(roots)}
         self._files.clear()
+        self._turns.clear()
 
     async def of_file(self, path: Path) -> FileResults:
         """Return what is known of the file *path*, and by which project.
@@ -66,16 +104,45 @@ class KnownResults:
         By the nearest folder around it that has results of the file; for a file outside all
         projects, such as an installed library's test, by any project that ran it.
         """
-        reading = self._files.get(path)
-        if reading is None:
-            reading = asyncio.ensure_future(asyncio.to_thread(_read_file, path, [*self.findings]))
-            self._files[path] = reading
+        known = self._files.get(path)
+        if known is None or known.changes != self._changes:
+            known = self._files[path] = self._begin(path, _last_of(known))
             while len(self._files) > _MOST_FILES:
                 self._files.popitem(last=False)
-        else:
-            self._files.move_to_end(path)
+        self._files.move_to_end(path)
         # Several requests wait for it; that one of them is cancelled must not end it.
-        return await asyncio.shield(reading)
+        return await asyncio.shield(known.reading)
+
+    def _begin(self, path: Path, before: FileResults) -> _File:
+        reading = asyncio.ensure_future(self._read_file(path, before))
+        return _File(reading, self._changes, before)
+
+    async def _read_file(self, path: Path, before: FileResults) -> FileResults:
+        roots = tuple(self.findings)
+        project = nearest_root(path, roots)
+        turn = self._turns.setdefault(project or path.parent, asyncio.Semaphore(_AT_A_TIME))
+        try:
+            async with turn:
+                return await asyncio.to_thread(_read_file, path, () if project else roots)
+        except ResultsError:
+            # Another program holds them: to be read again when they are next asked for.
+            known = self._files.get(path)
+            if known is not None:
+                known.changes = -1
+            return before
+
+
+def _last_of(known: _File | None) -> FileResults:
+    if known is None:
+        return FileResults()
+    reading = known.reading
+    is_there = reading.done() and not reading.cancelled() and reading.exception() is None
+    return reading.result() if is_there else known.before
+
+
+def _read_findings(root: Path, before: Findings | None, thresholds: Thresholds) -> Findings | None:
+    findings = read_findings(root, before, thresholds)
+    return findings if has_results(root) else None
 
 
 def _read_file(path: Path, roots: Collection[Path]) -> FileResults:
@@ -84,6 +151,8 @@ def _read_file(path: Path, roots: Collection[Path]) -> FileResults:
         try:
             results = read_file(root, names_in(root, path))
         except ResultsError as error:
+            if is_busy(error) and root in around:
+                raise
             logger.info("%s", error)  # `KnownResults.read` has the user told
             continue
         if results is not None:

@@ -8,15 +8,22 @@ import logging
 import os
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from types import FrameType
+from typing import BinaryIO, cast
 
-from pygls.exceptions import JsonRpcInvalidParams
+from pygls.exceptions import JsonRpcException, JsonRpcInternalError
 
 import memlens
+from memlens_lsp.client_input import ClientInput
 from memlens_lsp.handlers import register_handlers
 from memlens_lsp.server import MemlensServer
+
+#: Seconds that the server has to end after its client.
+_LEAVE_TIME = 5.0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,12 +54,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     warnings.simplefilter("ignore")
     server = MemlensServer()
     register_handlers(server)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _ender(server))
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, _end)
     output = sys.stdout.buffer
+    stdin = ClientInput(sys.stdin.buffer, on_end=partial(_leave_soon, server))
     with contextlib.redirect_stdout(sys.stderr):  # nothing else may write between messages
-        server.start_io(sys.stdin.buffer, output)
+        # pygls reads lines and bytes, nothing else.
+        server.start_io(cast("BinaryIO", stdin), output)
+    return _exit_code(server)
+
+
+def _exit_code(server: MemlensServer) -> int:
     return 0 if server.shutdown_requested else 1
+
+
+def _leave_soon(server: MemlensServer) -> None:
+    """End the process, in order if that can be done in time.
+
+    Python waits for its threads, and one may wait for a file system that does not answer.
+    """
+
+    def leave() -> None:
+        os._exit(_exit_code(server))
+
+    timer = threading.Timer(_LEAVE_TIME, leave)
+    timer.daemon = True
+    timer.start()
 
 
 def _log_to_stderr(level: str) -> None:
@@ -69,14 +96,17 @@ def _log_to_stderr(level: str) -> None:
 
 
 def _is_news(record: logging.LogRecord) -> bool:
-    # pygls logs an error that is the answer to a wrong request like a fault of the server.
-    return not (record.exc_info and isinstance(record.exc_info[1], JsonRpcInvalidParams))
+    error = record.exc_info[1] if record.exc_info else None
+    if not record.name.startswith("pygls") or error is None:
+        return True
+    # pygls logs what is wrong with a request, which its answer says, and with a message, which
+    # `Protocol` does, like faults of the server.
+    if isinstance(error, JsonRpcException):
+        return isinstance(error, JsonRpcInternalError)
+    return record.msg != "Unable to handle message"
 
 
-def _ender(server: MemlensServer) -> Callable[[int, FrameType | None], None]:
-    def end(number: int, _: FrameType | None) -> None:
-        server.runs.kill()
-        # Not sys.exit: the thread that waits for the client's next message cannot be joined.
-        os._exit(128 + number)
-
-    return end
+def _end(number: int, _: FrameType | None) -> None:
+    # Not sys.exit: the thread that waits for the client's next message cannot be joined. Runs end
+    # by themselves: see `running.guard`.
+    os._exit(128 + number)

@@ -9,16 +9,18 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
-from memlens.findings import Finding, find
 from memlens.store import (
     NewerSchemaError,
+    PastResult,
     ResultsError,
     ResultsReader,
     RunRecord,
     SiteRecord,
+    StackKind,
     TestRecord,
     database_path,
 )
@@ -28,18 +30,20 @@ _T = TypeVar("_T")
 
 #: Call stacks that held less than this many bytes say nothing worth showing about their line.
 LEAST_SITE = 64 * 1024
+#: How many runs of a test are told of.
+_MOST_RUNS = 20
 #: Seconds before a database that cannot be read is looked at once more.
 _SECOND_LOOK = 0.3
+#: Seconds that an answer waits for another program's lock on a database.
+_PATIENCE = 1.0
 
 
-@dataclass(frozen=True)
-class Findings:
-    """What is wrong in a project, and the texts in which it is true."""
+class MeasuredLine(NamedTuple):
+    """A line as a run saw it, and what was measured there."""
 
-    #: By file, as the database names it.
-    by_file: Mapping[str, Sequence[Finding]] = field(default_factory=dict)
-    #: The text of a file as a run saw it, by run and file.
-    sources: Mapping[tuple[int, str], str] = field(default_factory=dict)
+    run: int
+    line: int
+    kind: StackKind
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,29 @@ class FileResults:
     #: The text of the file as a run saw it, by run.
     sources: Mapping[int, str] = field(default_factory=dict)
 
+    @cached_property
+    def sites_by_line(self) -> Mapping[MeasuredLine, Sequence[SiteRecord]]:
+        """The `sites` of each line, the largest first."""
+        by_line: dict[MeasuredLine, list[SiteRecord]] = {}
+        for site in self.sites:
+            by_line.setdefault(MeasuredLine(site.run, site.line, site.kind), []).append(site)
+        return by_line
+
+
+class TestDetails(NamedTuple):
+    """All that is known of one test."""
+
+    #: With its call stacks.
+    test: TestRecord
+    #: What the last runs measured, the newest first.
+    history: Sequence[PastResult]
+    #: The files that its call stacks name, as its run saw them.
+    sources: Mapping[str, str]
+
+
+#: pytest takes what is called Test… for a test class; this is none.
+TestDetails.__test__ = False  # type: ignore[attr-defined]
+
 
 @dataclass(frozen=True)
 class RunResults:
@@ -67,15 +94,8 @@ class RunResults:
     run: RunRecord
     #: Number of tests by outcome: passed, failed, skipped, xfailed, xpassed.
     outcomes: Mapping[str, int]
-
-
-def read_findings(root: Path) -> Findings:
-    """Return the findings of the project at *root*; none if it has no results.
-
-    Raises:
-        ResultsError: its database cannot be read.
-    """
-    return _read(root, _findings) or Findings()
+    #: The id of the test whose result came last, None before the first.
+    newest: str | None = None
 
 
 def read_file(root: Path, names: Iterable[str]) -> FileResults | None:
@@ -94,11 +114,46 @@ def read_file(root: Path, names: Iterable[str]) -> FileResults | None:
             if not tests and not sites:
                 continue
             runs = {*(test.run or 0 for test in tests), *(site.run for site in sites)}
-            sources = {run: source.text for run in runs if (source := reader.source(run, name))}
+            sources: dict[int, str] = {}
+            # Many runs may have seen the same text. It is kept once.
+            texts: dict[str, str] = {}
+            for run in runs:
+                source = reader.source(run, name)
+                if source is not None:
+                    sources[run] = texts.setdefault(source.digest, source.text)
             return FileResults(root, name, tests, reader.peaks_before(tests), sites, sources)
         return None
 
-    return _read(root, read)
+    return read_database(root, read)
+
+
+def read_test(root: Path, result: int, nodeid: str) -> TestDetails | None:
+    """Return what is known of the test that has the id *result*; None if it is not *nodeid*'s.
+
+    Raises:
+        ResultsError: the database cannot be read.
+    """
+
+    def read(reader: ResultsReader) -> TestDetails | None:
+        test = reader.result(result)
+        if test is None or test.nodeid != nodeid:
+            return None  # another database has taken the place of the one that had it
+        frames = (frame for stack in test.stacks for frame in stack.frames)
+        names = {test.path, *(frame.path for frame in frames if frame.kind == "project")}
+        run = test.run or 0
+        sources = {name: source.text for name in names if (source := reader.source(run, name))}
+        return TestDetails(test, reader.history(test.path, test.name, _MOST_RUNS), sources)
+
+    return read_database(root, read)
+
+
+def read_failing(root: Path) -> list[tuple[str, str]]:
+    """Return path and name of each test that failed or was over a limit when it was last measured.
+
+    Raises:
+        ResultsError: the database cannot be read.
+    """
+    return read_database(root, ResultsReader.failing) or []
 
 
 def read_run(roots: Iterable[Path], arguments: Sequence[str], started: str) -> RunResults | None:
@@ -110,13 +165,13 @@ def read_run(roots: Iterable[Path], arguments: Sequence[str], started: str) -> R
     def read(reader: ResultsReader) -> RunResults | None:
         for run in reader.runs(limit=5):
             if run.id is not None and run.started >= started and run.command_line == arguments:
-                return RunResults(run, reader.outcomes(run.id))
+                return RunResults(run, reader.outcomes(run.id), reader.newest_test(run.id))
         return None
 
     arguments = tuple(arguments)
     for root in roots:
         try:
-            results = _read(root, read)
+            results = read_database(root, read)
         except ResultsError:
             continue
         if results is not None:
@@ -124,39 +179,29 @@ def read_run(roots: Iterable[Path], arguments: Sequence[str], started: str) -> R
     return None
 
 
-def _read(root: Path, read: Callable[[ResultsReader], _T]) -> _T | None:
+def read_database(root: Path, read: Callable[[ResultsReader], _T]) -> _T | None:
+    """Return what *read* makes of the results of the project at *root*; None if it has none.
+
+    Raises:
+        ResultsError: the database cannot be read.
+    """
     if not has_results(root):
         return None
     try:
-        with ResultsReader(database_path(root)) as reader:
-            return read(reader)
+        return _read(root, read)
     except NewerSchemaError:
         raise
-    except ResultsError:
+    except ResultsError as error:
+        if is_busy(error):
+            raise
         # It may just be being made, replaced or deleted.
         time.sleep(_SECOND_LOOK)
-        if not has_results(root):
-            return None
-        with ResultsReader(database_path(root)) as reader:
-            return read(reader)
+        return _read(root, read) if has_results(root) else None
 
 
-def _findings(reader: ResultsReader) -> Findings:
-    by_file: dict[str, list[Finding]] = {}
-    sources: dict[tuple[int, str], str] = {}
-    looked_for: set[tuple[int, str]] = set()
-    for finding in find(reader.latest_exceeded()):
-        by_file.setdefault(finding.path, []).append(finding)
-        frames = (related.frame for related in finding.related)
-        names = {finding.path, *(frame.path for frame in frames if frame.kind == "project")}
-        for key in ((finding.run, name) for name in names):
-            if key in looked_for:
-                continue
-            looked_for.add(key)
-            source = reader.source(*key)
-            if source is not None:
-                sources[key] = source.text
-    return Findings(by_file, sources)
+def _read(root: Path, read: Callable[[ResultsReader], _T]) -> _T:
+    with ResultsReader(database_path(root), patience=_PATIENCE) as reader:
+        return read(reader)
 
 
 def is_busy(error: ResultsError) -> bool:

@@ -5,27 +5,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
 from lsprotocol import types
-from pygls.exceptions import FeatureRequestError, JsonRpcException, JsonRpcInvalidParams
+from pygls.exceptions import FeatureRequestError, JsonRpcException
 from pygls.lsp.server import LanguageServer
 
 import memlens
 from memlens.store import database_path
 from memlens_lsp.features.diagnostics import Client
+from memlens_lsp.features.lenses import Overviews
+from memlens_lsp.findings import Findings
 from memlens_lsp.known_results import KnownResults
-from memlens_lsp.progress import RunDisplay
-from memlens_lsp.projects import ancestors, find_roots, nearest_root, real, root_for_running
+from memlens_lsp.projects import find_roots, nearest_root, real
+from memlens_lsp.protocol import Protocol
 from memlens_lsp.publishing import Publisher
-from memlens_lsp.results import Findings
-from memlens_lsp.runs import Run, RunRefusedError, Runs, plan_run, read_target
+from memlens_lsp.pytest_configuration import PytestConfigurations
+from memlens_lsp.refreshing import Refresher, refreshes
+from memlens_lsp.running.runner import Runner
 from memlens_lsp.settings import SECTION, Settings, read_settings
 from memlens_lsp.texts import Document, OpenText, open_text, open_texts
-from memlens_lsp.uris import path_of
+from memlens_lsp.uris import path_of, uri_of
 from memlens_lsp.watching import Watcher
 
 logger = logging.getLogger(__name__)
@@ -34,40 +38,59 @@ logger = logging.getLogger(__name__)
 _DEBOUNCE = 0.15
 #: Seconds that a run waits for the client to tell its settings.
 _SETTINGS_PATIENCE = 2.0
+#: Seconds that a client which pulls diagnostics waits for results to be read at the start.
+_RESULTS_PATIENCE = 2.0
+#: See docs/protocol.md.
+RESULTS_CHANGED = "memlens/resultsChanged"
 
 
 class MemlensServer(LanguageServer):
     """One client's server: its settings, the results of its projects, what it has been shown."""
+
+    protocol: Protocol
 
     def __init__(self) -> None:
         super().__init__(
             "memlens-lsp",
             memlens.__version__,
             text_document_sync_kind=types.TextDocumentSyncKind.Incremental,
+            protocol_cls=Protocol,
         )
         self.settings = Settings()
-        #: Those of workspace folders that have their own.
-        self._folder_settings: dict[Path | None, Settings] = {}
+        #: Those of the workspace folders, where the client knows them.
+        self._folder_settings: dict[Path, Settings] = {}
         #: Unset while the client is being asked for them.
         self._settings_known = asyncio.Event()
         self._settings_known.set()
-        self.runs = Runs()
+        self.runner = Runner(self)
+        self.runs = self.runner.runs
         self.shutdown_requested = False
         self.watcher = Watcher(self.files_changed)
+        #: Commands that the client carries out itself, such as "memlens.showFlameGraph".
+        self.client_commands: frozenset[str] = frozenset()
+        #: Notifications beside the protocol that the client has asked for.
+        self.client_notifications: frozenset[str] = frozenset()
+        #: Whether the client has said that it is ready.
+        self.is_watching = False
         self.publisher = Publisher(self)
         self.results = KnownResults()
+        self.pytest_configurations = PytestConfigurations()
+        self.overviews = Overviews()
         #: Projects that have or had results.
         self._found_roots: set[Path] = set()
+        #: Projects whose results have changed, and those that are being read.
+        self._unread: set[Path] = set()
+        self._reading: set[Path] = set()
+        #: Set when the results that were there at the start have been read.
+        self._results_known = asyncio.Event()
         #: Folders that are watched for results: those, and where results may come.
         self._roots: set[Path] = set()
         #: What was last wrong with the settings, so that it is said once.
         self._wrong_settings: frozenset[str] = frozenset()
-        self._running: dict[types.ProgressToken, Run] = {}
         self._edits: dict[Path, asyncio.TimerHandle] = {}
         # The event loop keeps only weak references to tasks.
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._refreshing_lenses = False
-        self._lenses_are_stale = False
+        self._refresher = Refresher(self.spawn)
 
     # What the client can do
 
@@ -80,12 +103,18 @@ class MemlensServer(LanguageServer):
     @property
     def diagnostics_client(self) -> Client:
         """What the client makes of diagnostics."""
-        document = self.client_capabilities.text_document
-        publish = document.publish_diagnostics if document else None
+        document = self.client_capabilities.text_document or types.TextDocumentClientCapabilities()
+        said = [said for said in (document.publish_diagnostics, document.diagnostic) if said]
         return Client(
             codec=self.workspace.position_codec,
-            related_information=bool(publish and publish.related_information),
+            related_information=any(each.related_information for each in said),
+            code_description=any(each.code_description_support for each in said),
         )
+
+    @property
+    def pulls_diagnostics(self) -> bool:
+        """Whether the client pulls diagnostics of the documents that it has open."""
+        return pulls_diagnostics(self.client_capabilities)
 
     # Talking to the client
 
@@ -109,6 +138,9 @@ class MemlensServer(LanguageServer):
         """Log what went wrong; pygls would pop it up in front of the user."""
         if source is FeatureRequestError:
             return  # the answer to the request says it
+        if source is JsonRpcException:  # of what the message loop read
+            self.protocol.cannot_read(error)
+            return
         logger.error("%s: %s", getattr(source, "__name__", source), error)
 
     def spawn(self, work: Any) -> None:
@@ -119,24 +151,40 @@ class MemlensServer(LanguageServer):
 
     def _done(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, JsonRpcException):
+            self.protocol.complain(f"the client cannot do what it was asked: {error}")
+        elif error is not None:
             logger.error("a background task failed", exc_info=error)
 
     # Settings
 
     def use_settings(self, raw: object) -> None:
-        """Use the client's settings *raw*; complain of what is wrong with them."""
-        self.settings, problems = read_settings(raw)
-        # The same settings may come more than once: pushed, pulled, for each folder.
-        for problem in problems:
-            if problem not in self._wrong_settings:
-                self.log(f"{problem}. The default is used.", types.MessageType.Warning)
-        self._wrong_settings = frozenset(problems)
+        """Use the client's settings *raw* for all folders; complain of what is wrong with them."""
+        self._use_settings({None: raw})
+
+    def _use_settings(self, raw: Mapping[Path | None, object]) -> None:
+        """Use settings by workspace folder; those of the window have None."""
+        wrong: set[str] = set()
+        for folder, of_folder in raw.items():
+            settings, problems = read_settings(of_folder)
+            wrong.update(problems)
+            if folder is None:
+                self.settings = settings
+            else:
+                self._folder_settings[folder] = settings
+        # The same settings come more than once: pushed, pulled, for each folder.
+        for problem in sorted(wrong - self._wrong_settings):
+            self.log(f"{problem}. The default is used.", types.MessageType.Warning)
+        self._wrong_settings = frozenset(wrong)
 
     def settings_for(self, path: Path | None) -> Settings:
         """Return the settings for the file or folder *path*, those of the window without one."""
-        folder = nearest_root(path / "_", self.folders) if path else None
-        return self._folder_settings.get(folder, self.settings)
+        for name in (path, real(path)) if path and self._folder_settings else ():
+            folder = nearest_root(name / "_", self._folder_settings)
+            if folder is not None:
+                return self._folder_settings[folder]
+        return self.settings
 
     @property
     def pulls_settings(self) -> bool:
@@ -146,20 +194,42 @@ class MemlensServer(LanguageServer):
 
     async def settings_changed(self, pushed: object) -> None:
         """Take new settings: asked for where the client can answer, else as *pushed*."""
+        before = (self.settings, dict(self._folder_settings))
         if self.pulls_settings:
             self._settings_known.clear()
             try:
-                item = types.ConfigurationItem(section=SECTION)
-                answer = await self.workspace_configuration_async(types.ConfigurationParams([item]))
+                await self._pull_settings()
             except JsonRpcException as error:
-                logger.warning("the client does not tell its settings: %s", error)
-            else:
-                if answer and answer[0] is not None:
-                    self.use_settings(answer[0])
+                self.protocol.complain(f"the client does not tell its settings: {error}")
             finally:
                 self._settings_known.set()
         elif isinstance(pushed, Mapping):
             self.use_settings(pushed.get(SECTION, pushed))
+        elif pushed is not None:
+            self.protocol.complain(f"the client's settings are {pushed!r}: expected an object")
+        if (self.settings, self._folder_settings) != before:
+            self.refresh()
+            for root, findings in self.results.findings.items():
+                if findings.thresholds != self.settings_for(root).thresholds:
+                    self._read_soon(root)
+            await self._bring_up_to_date(None)
+
+    async def _pull_settings(self) -> None:
+        """Ask for the window's settings and those of each folder (LSP 3.17, "Configuration")."""
+        uris = [folder.uri for folder in self.workspace.folders.values()]
+        folders: list[Path | None] = [None, *map(path_of, uris)]
+        items = [types.ConfigurationItem(section=SECTION)]
+        items += [types.ConfigurationItem(scope_uri=uri, section=SECTION) for uri in uris]
+        answers = await self.workspace_configuration_async(types.ConfigurationParams(items))
+        known = {
+            folder: answer
+            for place, (folder, answer) in enumerate(zip(folders, answers or (), strict=False))
+            # A client without settings of ours says nothing; one folder is not a file's.
+            if answer is not None and (folder is not None or place == 0)
+        }
+        self._folder_settings.clear()
+        if known:
+            self._use_settings(known)
 
     async def settings_known(self) -> None:
         """Wait for settings that the client has been asked for, but not for ever."""
@@ -185,7 +255,9 @@ class MemlensServer(LanguageServer):
     @property
     def folders(self) -> list[Path]:
         """The workspace folders."""
-        uris = list(self.workspace.folders) or [self.workspace.root_uri or ""]
+        # Not pygls' keys of them: those have been decoded, and a "%" may be part of the name.
+        uris = [folder.uri for folder in self.workspace.folders.values()]
+        uris = uris or [self.workspace.root_uri or ""]
         return [path for uri in uris if (path := path_of(uri)) is not None]
 
     def opened(self, item: types.TextDocumentItem) -> None:
@@ -213,24 +285,34 @@ class MemlensServer(LanguageServer):
 
     def _move_marks(self, file: Path) -> None:
         self._edits.pop(file, None)
-        self.spawn(self._bring_up_to_date(file))
+        # After that the event loop has no threads any more.
+        if not self.shutdown_requested:
+            self.spawn(self._bring_up_to_date({file}))
 
-    async def _bring_up_to_date(self, file: Path | None) -> None:
-        if file is None:
+    async def _bring_up_to_date(self, files: Collection[Path] | None) -> None:
+        if files is None:
             await self.publisher.publish_all()
         else:
-            await self.publisher.publish_text_change(file)
+            await self.publisher.publish_text_changes(files)
         self.watch()
 
     async def find_projects(self) -> None:
         """Look for results in the workspace folders."""
-        self._found_roots.update(await asyncio.to_thread(find_roots, self.folders))
+        found = await asyncio.to_thread(find_roots, self.folders)
+        self._found_roots.update(found)
         self.watch()
-        self.watcher.look_now()
+        for root in found:
+            # What is read now may be gone before the first look.
+            self.watcher.look_again(database_path(root))
+            self._read_soon(root)
+        if not self._reading:
+            self._results_known.set()
 
     async def folders_changed(self) -> None:
         """Show the results of the workspace folders that there are now."""
         self._found_roots.clear()
+        if self.pulls_settings:
+            await self.settings_changed(None)
         await self.find_projects()
         self.results.keep_only(self._roots)
         await self._bring_up_to_date(None)
@@ -242,12 +324,13 @@ class MemlensServer(LanguageServer):
         opened = set()
         for document in self.open_texts():
             opened.add(document.file)
-            path = path_of(document.uri)
-            if path is not None:
-                roots.update(ancestors(path, folders))
-        marked = self.publisher.marked_files() - opened
+            # Also above the workspace: pytest finds its rootdir there, and writes there.
+            roots.update(document.path.parents)
+        marked = self.publisher.marked_files()
         self._roots = roots
-        self.watcher.watch([*map(database_path, roots), *marked])
+        databases = dict.fromkeys(map(database_path, roots))
+        files = {file: look for file, look in marked.items() if file not in opened}
+        self.watcher.watch({**databases, **files})
 
     def results_appeared(self, uri: str) -> None:
         """The client has seen a change at *uri*."""
@@ -261,80 +344,93 @@ class MemlensServer(LanguageServer):
 
     async def files_changed(self, changed: set[Path]) -> None:
         """Read the changed databases again and bring what the client shows up to date."""
-        roots = {path.parent.parent for path in changed if path == database_path(path.parents[1])}
-        for root in roots:
-            await self._read(root)
-        if roots:
-            self.runs.results_changed()
-            self.refresh_lenses()
-            await self._bring_up_to_date(None)
-        for file in changed - {database_path(root) for root in roots}:
-            await self._bring_up_to_date(file)
+        databases = {path for path in changed if path == database_path(path.parent.parent)}
+        for path in databases:
+            self._read_soon(path.parent.parent)
+        if files := changed - databases:
+            await self._bring_up_to_date(files)
+
+    def _read_soon(self, root: Path) -> None:
+        """Read the results of the project at *root*, beside those of others: its disk may be slow.
+
+        Once at a time, however often they change meanwhile.
+        """
+        self._unread.add(root)
+        if root not in self._reading:
+            self._reading.add(root)
+            self.spawn(self._read_until_true(root))
+
+    async def _read_until_true(self, root: Path) -> None:
+        try:
+            while root in self._unread:
+                self._unread.discard(root)
+                await self._read(root)
+        finally:
+            self._reading.discard(root)
+            if not self._reading:
+                self._results_known.set()
+
+    async def results_known(self) -> None:
+        """Wait until the results of before have been read, but not for ever."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._results_known.wait(), _RESULTS_PATIENCE)
 
     async def _read(self, root: Path) -> None:
-        complaint = await self.results.read(root)
+        before = self.results.findings.get(root)
+        complaint = await self.results.read(root, self.settings_for(root).thresholds)
         if complaint is not None:
             self.log(complaint, types.MessageType.Warning)
-        if root in self.results.findings:
+        if root not in self._roots:  # its folder was removed meanwhile
+            self.results.keep_only(self._roots)
+        elif root in self.results.findings:
             self._found_roots.add(root)
-
-    def refresh_lenses(self) -> None:
-        """Have the client ask for lenses again. One such request is under way at a time."""
-        workspace = self.client_capabilities.workspace
-        if not (workspace and workspace.code_lens and workspace.code_lens.refresh_support):
+        if root in self.results.busy:
+            self.watcher.look_again(database_path(root))
             return
-        self._lenses_are_stale = True
-        if not self._refreshing_lenses:
-            self._refreshing_lenses = True
-            self.spawn(self._refresh_lenses())
+        self.runs.results_changed()
+        if self.results.findings.get(root) is not before:  # else a file was only touched
+            self.refresh()
+            self.tell_of_results([root])
+        await self.publisher.publish_results()
+        self.watch()
 
-    async def _refresh_lenses(self) -> None:
-        try:
-            while self._lenses_are_stale:
-                self._lenses_are_stale = False
-                await self.workspace_code_lens_refresh_async(None)
-        finally:
-            self._refreshing_lenses = False
+    def tell_of_results(self, roots: Iterable[Path]) -> None:
+        """Tell a client that has views of its own that the results of projects have changed."""
+        if RESULTS_CHANGED in self.client_notifications:
+            projects = [{"uri": uri_of(root)} for root in roots]
+            self.protocol.notify(RESULTS_CHANGED, {"projects": projects})
+
+    def refresh(self) -> None:
+        """Have the client ask again for all that depends on results and settings.
+
+        For lenses and hints, where it can be told to. The publisher does it for diagnostics.
+        """
+        self._refresh("code_lens", self.workspace_code_lens_refresh_async)
+        self._refresh("inlay_hint", self.workspace_inlay_hint_refresh_async)
+
+    def refresh_diagnostics(self) -> None:
+        """Ask the client to pull diagnostics again."""
+        self._refresh("diagnostics", self.workspace_diagnostic_refresh_async)
+
+    def _refresh(self, kind: str, ask: Callable[[None], Awaitable[Any]]) -> None:
+        if refreshes(self.client_capabilities, kind):
+            self._refresher.refresh(kind, partial(ask, None))
 
     # Running
 
-    async def run_tests(self, arguments: Sequence[object]) -> None:
-        """Start what the arguments of `memlens.run` ask for.
-
-        Raises:
-            JsonRpcInvalidParams: they are wrong.
-        """
-        try:
-            target = read_target(arguments)
-        except ValueError as error:
-            raise JsonRpcInvalidParams(str(error)) from None
-        await self.settings_known()
-        plan = plan_run(
-            target, await self._root_for_running(target.path), self.settings_for(target.path)
-        )
-        display = RunDisplay(self, plan.title)
-        try:
-            self._running[display.token] = self.runs.start(plan, display)
-        except RunRefusedError as error:
-            display.end("")
-            self.show(str(error), types.MessageType.Warning)
-            return
-        self._found_roots.add(plan.root)
+    def expect_results(self, root: Path) -> None:
+        """Watch for results of the project at *root*, whose tests are about to run."""
+        self._found_roots.add(root)
         self.watch()
 
-    async def _root_for_running(self, path: Path) -> Path:
-        root = await asyncio.to_thread(root_for_running, path, self.folders)
-        if root is None:
-            root = (await self.results.of_file(path)).root
-        return root or next(iter(self.folders), path.parent)
 
-    def cancel_run(self, token: types.ProgressToken) -> None:
-        """Cancel the run whose progress has *token*."""
-        run = self._running.get(token)
-        if run is not None:
-            run.cancel()
+def pulls_diagnostics(client: types.ClientCapabilities) -> bool:
+    """Return whether *client* pulls diagnostics, so that they are always true.
 
-    def run_ended(self, token: types.ProgressToken) -> None:
-        """Forget the run whose progress had *token*."""
-        self._running.pop(token, None)
-        self.work_done_progress.tokens.pop(token, None)
+    One that pulls only when it opens or edits a document, as Neovim 0.10 does, would not see what
+    a run has found: it is pushed to, if it can be.
+    """
+    document = client.text_document
+    if document is None or document.diagnostic is None:
+        return False
+    return refreshes(client, "diagnostics") or document.publish_diagnostics is None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from os.path import expanduser
 from typing import Any, get_args
 
-from memlens.findings import Code
+from memlens.findings import DEFAULT_THRESHOLDS, Code, Thresholds
 from memlens.sizes import parse_size
 
 #: The section that a client keeps our settings in (`workspace/configuration`).
@@ -92,6 +92,20 @@ class Settings:
         f"an object from codes ({', '.join(get_args(Code))}) to one of {', '.join(SEVERITIES)}",
         default={},
     )
+    #: A test is near its limit if no more than this share of the limit is left, in percent.
+    near_limit: float = _setting(
+        "diagnostics.nearLimit",
+        _percentage,
+        "a number from 0 to 100",
+        default=DEFAULT_THRESHOLDS.near_limit,
+    )
+    #: A line is a hotspot if it holds at least this share of a failing test's peak, in percent.
+    hotspot: float = _setting(
+        "diagnostics.hotspot",
+        _percentage,
+        "a number from 0 to 100",
+        default=DEFAULT_THRESHOLDS.hotspot,
+    )
     #: A line is hot if some test's peak has at least this much of it, in bytes, …
     hot_size: int = _setting(
         "hotLines.minimumSize", parse_size, "a size such as '1 MB'", default=1024 * 1024
@@ -100,6 +114,11 @@ class Settings:
     hot_share: float = _setting(
         "hotLines.minimumShare", _percentage, "a number from 0 to 100", default=10.0
     )
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """From where on findings are worth telling."""
+        return Thresholds(self.near_limit, self.hotspot)
 
     @property
     def python(self) -> str:

@@ -71,9 +71,16 @@ class DiskTexts:
             known = self._known[path] = (look, _text_of(path))
         return known[1]
 
+    def look_of(self, path: Path) -> Look | None:
+        """Return what *path* looked like when it was last read, None if it never was."""
+        known = self._known.get(path)
+        return None if known is None else known[0]
+
 
 def _text_of(path: Path) -> str | None:
     try:
+        if not path.is_file():  # a named pipe would be waited for
+            return None
         with tokenize.open(path) as file:
             return file.read()
     except (OSError, SyntaxError, UnicodeError, ValueError):
@@ -102,7 +109,11 @@ class Texts:
         """Return the documents that show the file *path*, under whatever names."""
         return self._open.get(self.file(path), [])
 
+    def open_files(self) -> list[Path]:
+        """Return the files that are open, symlinks followed."""
+        return [*self._open]
+
     def now(self, path: Path) -> str | None:
         """Return the text of the file *path*, or None if it has none."""
         opened = self.opened(path)
-        return opened[0].text if opened else self._disk.read(path)
+        return opened[0].text if opened else self._disk.read(self.file(path))

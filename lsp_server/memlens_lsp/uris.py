@@ -14,11 +14,11 @@ def path_of(uri: str) -> Path | None:
     """Return the absolute path that *uri* names, or None if it names no file of this machine."""
     try:
         parts = urlsplit(uri)
-    except ValueError:
+        name = os.fsdecode(unquote_to_bytes(parts.path))
+    except ValueError:  # also of half a surrogate pair
         return None
     if parts.scheme != "file" or parts.netloc not in ("", "localhost"):
         return None
-    name = os.fsdecode(unquote_to_bytes(parts.path))
     if not name.startswith("/") or "\0" in name:
         return None
     # "a/../b" is not b where a is a symlink, so nothing but doubled slashes is tidied.

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +16,9 @@ from memlens.store import DATABASE_NAME
 logger = logging.getLogger(__name__)
 
 #: Seconds between looks.
-_INTERVAL = 0.2
+_INTERVAL = 0.15
+#: Looks at databases for one at all files: there may be thousands, and people write these.
+_FILES_EVERY = 5
 #: A file written less than this many nanoseconds ago may be written again without a new time:
 #: file systems count time in steps of up to some milliseconds.
 _UNSETTLED = 50_000_000
@@ -53,6 +56,11 @@ def _stamp(path: Path) -> Stamp | None:
     return Stamp(status.st_ino, status.st_size, status.st_mtime_ns)
 
 
+def _nothing(path: Path) -> Look:
+    """Return what *path* looks like if it does not exist."""
+    return (None, None) if path.name == DATABASE_NAME else (None,)
+
+
 def _has_settled(look: Look) -> bool:
     newest = max((stamp.modified for stamp in look if stamp), default=0)
     return not 0 <= time.time_ns() - newest < _UNSETTLED
@@ -67,24 +75,31 @@ class Watcher:
         self._seen: dict[Path, Look] = {}
         self._wake = asyncio.Event()
 
-    def watch(self, paths: Iterable[Path]) -> None:
-        """Look at *paths* from now on, and at nothing else. New ones count as changed."""
-        # A path that never existed has not changed, so it costs nothing.
-        missing: Look = (None,)
+    def watch(self, paths: Mapping[Path, Look | None]) -> None:
+        """Look at *paths* from now on, and at nothing else.
+
+        New ones count as changed if they do not look as given. Without a look given, which is None,
+        they do if there is something.
+        """
         self._seen = {
-            path: self._seen.get(path, (None, None) if path.name == DATABASE_NAME else missing)
-            for path in paths
+            path: self._seen.get(path, _nothing(path) if look is None else look)
+            for path, look in paths.items()
         }
 
     def look_now(self) -> None:
         """Take the next look at once: something is known to have changed."""
         self._wake.set()
 
+    def look_again(self, path: Path) -> None:
+        """Count *path* as changed at the next look: what it holds could not be read."""
+        if path in self._seen:
+            self._seen[path] = _NEVER
+
     async def run(self) -> None:
         """Look until cancelled."""
-        while True:
+        for number in count():
             try:
-                changed = await self._changed()
+                changed = await self._changed(whole=number % _FILES_EVERY == 0)
                 if changed:
                     await self._on_change(changed)
             except Exception:
@@ -94,10 +109,11 @@ class Watcher:
                 await asyncio.wait_for(self._wake.wait(), _INTERVAL)
             self._wake.clear()
 
-    async def _changed(self) -> set[Path]:
+    async def _changed(self, *, whole: bool) -> set[Path]:
         before = self._seen
+        paths = [path for path in before if whole or path.name == DATABASE_NAME]
         # Off the event loop: a file system may be slow.
-        looks = await asyncio.to_thread(lambda paths: {p: look_at(p) for p in paths}, list(before))
+        looks = await asyncio.to_thread(lambda: {path: look_at(path) for path in paths})
         changed = {path for path, look in looks.items() if look != before[path]}
         for path in changed:
             # What is read now may already be older than a write that leaves the same stamp.

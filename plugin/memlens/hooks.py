@@ -62,8 +62,9 @@ def install(config: pytest.Config, settings: Settings, collected: int | None) ->
         return installed.worker_input
     given: dict[str, Any] | None = getattr(config, "workerinput", {}).get(WORKER_INPUT)
     is_worker = given is not None
+    faults: list[str] = []
     if given is None:
-        given = _input(config, settings)
+        given = _input(config, settings, faults)
     measurer = Measurer(
         settings,
         Pending(
@@ -76,6 +77,7 @@ def install(config: pytest.Config, settings: Settings, collected: int | None) ->
         is_worker=is_worker,
     )
     config.pluginmanager.register(TestHooks(measurer), "memlens-tests")
+    measurer.pending.faults += faults
     if not is_worker:
         # Not in workers: what one of them has left is for their controller to keep.
         if MEMRAY_RUNS_HERE:
@@ -84,20 +86,31 @@ def install(config: pytest.Config, settings: Settings, collected: int | None) ->
             measurer.pending.faults += recover_leftovers()
         hooks = ResultHooks(config, settings, measurer, given, collected)
         config.pluginmanager.register(hooks, "memlens-results")
+    if "MEMLENS_NOW" in os.environ:  # a run of the language server's
+        from memlens.now import pytest_configure
+
+        pytest_configure(config)
     return given
 
 
-def _input(config: pytest.Config, settings: Settings) -> dict[str, Any]:
-    """Return what all processes of the run have to agree on, as plain values."""
+def _input(config: pytest.Config, settings: Settings, faults: list[str]) -> dict[str, Any]:
+    """Return what all processes of the run have to agree on, as plain values.
+
+    What goes wrong is put into *faults*.
+    """
     from memlens.store import ResultsError, ResultsReader, database_path
 
     heavy: list[list[str]] = []
     last_peaks: list[list[object]] = []
-    # Without results there is nothing yet to go by.
-    with suppress(ResultsError), ResultsReader(database_path(config.rootpath)) as reader:
-        heavy = [list(test) for test in reader.heavy_tests()]
-        if settings.fail_on_increase:
-            last_peaks = [[*test, peak] for test, peak in reader.last_passing_peaks().items()]
+    try:
+        # Without results there is nothing yet to go by. What cannot be read is said when the run
+        # comes to write there.
+        with suppress(ResultsError), ResultsReader(database_path(config.rootpath)) as reader:
+            heavy = [list(test) for test in reader.heavy_tests()]
+            if settings.fail_on_increase:
+                last_peaks = [[*test, peak] for test, peak in reader.last_passing_peaks().items()]
+    except Exception as error:  # noqa: BLE001 - a fault of ours is no failure of the run's
+        faults.append(f"earlier results were not used: {type(error).__name__}: {error}")
     return {
         "bin_prefix": settings.bin_prefix or uuid4().hex,
         "heavy": heavy,
@@ -208,7 +221,12 @@ class ResultHooks:
         self._faults = measurer.pending.faults
         arguments = [str(arg) for arg in config.invocation_params.args]
         self._recorder = Recorder(
-            config.rootpath, arguments, collected, settings.history, settings.history_size
+            config.rootpath,
+            arguments,
+            collected,
+            settings.history,
+            settings.history_size,
+            has_reports=bool(settings.reports) or _is_annotated(settings),
         )
         self._junit = JUnitProperties(config)
         #: Where pytest-xdist's workers have what they have not read yet.
@@ -297,7 +315,10 @@ class ResultHooks:
         self._measurer.pending.close()
         self._keep_own()
         self._recorder.finish(int(exitstatus))
-        self._write_reports()
+        try:
+            self._write_reports()
+        finally:
+            self._recorder.close()
         if not self._config.pluginmanager.has_plugin("terminalreporter"):
             for command in self._written.commands if self._written is not None else ():
                 print(command)
@@ -306,25 +327,27 @@ class ResultHooks:
 
     def _write_reports(self) -> None:
         """Write the reports that were asked for, and in GitHub Actions its own on failed limits."""
-        requests = self._settings.reports
-        unasked = self._settings.github and os.environ.get("GITHUB_ACTIONS") == "true"
         if self._config.getoption("collectonly") or os.getpid() != self._pid:
             return  # no test ran, or one forked and came back in the child too
-        if not (requests or unasked):
+        if not self._recorder.has_reports:
             return
         from memlens.exports import session
 
-        if unasked:
-            requests = session.with_github(requests, self._recorder.tests)
-        if requests:
-            from memlens.store.folder import database_path
+        recorder, requests = self._recorder, self._settings.reports
+        if _is_annotated(self._settings):
+            requests = session.with_github(requests, recorder.tests)
+        if not requests:
+            return
+        run = recorder.run.uuid if recorder.has_results else None
+        here = self._config.invocation_params.dir
+        self._written = session.write_reports(requests, recorder.database, run, here)
+        if run is None:
+            self._faults.append(f"no test was measured, so reports are empty{self._advice}")
 
-            self._written = session.write_reports(
-                requests,
-                database_path(self._config.rootpath),
-                self._recorder.run.uuid if self._recorder.has_results else None,
-                self._config.invocation_params.dir,
-            )
+    @property
+    def _advice(self) -> str:
+        forgotten = MEMRAY_RUNS_HERE and not self._settings.measures_unmarked
+        return ": add --memray to measure every test" if forgotten else ""
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the heaviest tests, and what went wrong in measuring or writing."""
@@ -355,6 +378,11 @@ class ResultHooks:
         written = self._written.faults if self._written is not None else ()
         faults = (*self._faults, *self._recorder.faults, *written)
         return [f"memlens warning: {fault}" for fault in faults]
+
+
+def _is_annotated(settings: Settings) -> bool:
+    """Return whether failed limits are annotated without being asked for: in GitHub Actions."""
+    return settings.github and bool(os.environ.get("GITHUB_ACTIONS"))
 
 
 def _representation(item: pytest.Item, error: LimitExceeded) -> ExceptionChainRepr:

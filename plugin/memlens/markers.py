@@ -6,17 +6,38 @@ typed. Imports neither pytest nor memray.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from memlens.sizes import parse_size
 from memlens.stacks import LeakedObjectsFilterFunction, LeaksFilterFunction
 
+#: Stands for the value of an argument that only the running program knows.
+UNKNOWN: Any = object()
+#: How like one of our markers' names another must be to be it misspelt (see `difflib`). Projects
+#: have markers of their own, which may begin like ours.
+_MISSPELT = 0.9
+
 
 class MarkerError(ValueError):
     """A marker cannot work as written. The message says what is wrong and what was expected."""
+
+    def __init__(
+        self,
+        message: str,
+        argument: str | int | None = None,
+        *,
+        is_name: bool = False,
+        meant: str | None = None,
+    ) -> None:
+        """Say that *argument* is wrong: a keyword, a position from 0, or None for the whole."""
+        super().__init__(message)
+        self.argument = argument
+        #: Whether it is the keyword that is wrong, whatever its value.
+        self.is_name = is_name
+        #: What a misspelt keyword was probably meant to be.
+        self.meant = meant
 
 
 @dataclass(frozen=True)
@@ -57,6 +78,33 @@ class LimitLeakedObjects:
 Limit = LimitMemory | LimitLeaks | LimitLeakedObjects
 
 
+class Argument(NamedTuple):
+    """An argument that a marker takes."""
+
+    #: Its keyword.
+    name: str
+    #: The field of the `Limit` that its value becomes.
+    field: str
+    #: Returns the field's value; raises ValueError with what is wrong and what was expected.
+    read: Callable[[str, Any], Any]
+
+
+class Signature(NamedTuple):
+    """What a marker takes."""
+
+    limit: Callable[..., Limit]
+    #: Must be given, and may be given by position.
+    required: Argument | None
+    #: May be given, by keyword.
+    optional: tuple[Argument, ...]
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """All its arguments' keywords."""
+        required = () if self.required is None else (self.required,)
+        return tuple(argument.name for argument in (*required, *self.optional))
+
+
 def parse_marker(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Limit:
     """Return what the marker called *name* with these arguments demands.
 
@@ -64,99 +112,153 @@ def parse_marker(name: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> L
         MarkerError: an argument is missing, unknown, repeated or wrong.
         KeyError: *name* is not one of our markers.
     """
-    return _PARSERS[name](args, kwargs)
+    for error in marker_errors(name, args, kwargs):
+        raise error
+    signature = SIGNATURES[name]
+    fields = {}
+    if signature.required is not None:
+        value = args[0] if args else kwargs[signature.required.name]
+        fields[signature.required.field] = signature.required.read(signature.required.name, value)
+    for argument in signature.optional:
+        if argument.name in kwargs:
+            fields[argument.field] = argument.read(argument.name, kwargs[argument.name])
+    return signature.limit(**fields)
 
 
-def _limit_memory(args: Sequence[Any], kwargs: Mapping[str, Any]) -> LimitMemory:
-    marker = "limit_memory"
-    values = _bind(marker, "memory_limit", ("current_thread_only",), args, kwargs)
-    return LimitMemory(_size(marker, values["memory_limit"]), _current_thread_only(marker, values))
+def marker_errors(
+    name: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, complete: bool = True
+) -> Iterator[MarkerError]:
+    """Return all that is wrong with the marker called *name* with these arguments.
 
+    An argument that is `UNKNOWN` may be anything. If the arguments are not *complete*, there may be
+    more of them: ``*args``, or what is still to be typed.
 
-def _limit_leaks(args: Sequence[Any], kwargs: Mapping[str, Any]) -> LimitLeaks:
-    marker = "limit_leaks"
-    keywords = ("filter_fn", "current_thread_only", "warmups")
-    values = _bind(marker, "location_limit", keywords, args, kwargs)
-    warmups = values.get("warmups", 0)
-    if not isinstance(warmups, int) or isinstance(warmups, bool) or warmups < 0:
-        raise MarkerError(
-            f"{marker}: warmups is {warmups!r}: expected how often the test runs unmeasured first,"
-            " a whole number from 0"
+    Raises:
+        KeyError: *name* is not one of our markers.
+    """
+    signature = SIGNATURES[name]
+    required = signature.required
+    misnamed = list(_misnamed(name, signature.keywords, kwargs))
+    yield from _misplaced(name, signature, args, kwargs)
+    yield from misnamed
+    if required is not None and args:
+        yield from _wrong(name, required, args[0], 0)
+    for argument in (*([required] if required is not None else []), *signature.optional):
+        if argument.name in kwargs:
+            yield from _wrong(name, argument, kwargs[argument.name], argument.name)
+    given = args or (required is not None and required.name in kwargs)
+    # A misspelt keyword may be the one that is missing.
+    if required is not None and not given and not misnamed and complete:
+        yield MarkerError(
+            f"{name}: {required.name} is missing: expected a memory size such as '24 MB'"
         )
-    return LimitLeaks(
-        _size(marker, values["location_limit"]),
-        _filter_fn(marker, values, "a Stack"),
-        _current_thread_only(marker, values),
-        warmups,
-    )
 
 
-def _limit_leaked_objects(args: Sequence[Any], kwargs: Mapping[str, Any]) -> LimitLeakedObjects:
-    marker = "limit_leaked_objects"
-    values = _bind(marker, None, ("filter_fn",), args, kwargs)
-    return LimitLeakedObjects(_filter_fn(marker, values, "an object"))
+def meant_marker(name: str) -> str | None:
+    """Return which of our markers *name* is, misspelt; None if it is one of them or another's."""
+    if name in SIGNATURES:
+        return None
+    close = _close(name, SIGNATURES, _MISSPELT)
+    # More words are another marker, not a misspelt one.
+    return close if close is not None and name.count("_") <= close.count("_") else None
 
 
-_PARSERS: dict[str, Callable[[Sequence[Any], Mapping[str, Any]], Limit]] = {
-    "limit_memory": _limit_memory,
-    "limit_leaks": _limit_leaks,
-    "limit_leaked_objects": _limit_leaked_objects,
-}
-
-
-def _filter_fn(marker: str, values: Mapping[str, Any], takes: str) -> Callable[[Any], bool] | None:
-    filter_fn: Callable[[Any], bool] | None = values.get("filter_fn")
-    if filter_fn is not None and not callable(filter_fn):
-        raise MarkerError(
-            f"{marker}: filter_fn is {filter_fn!r}: expected a function that takes {takes} and"
-            " returns whether it counts"
+def _misplaced(
+    marker: str, signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> Iterator[MarkerError]:
+    required = signature.required
+    if required is None:
+        if args:
+            yield MarkerError(
+                f"{marker}: takes no positional arguments, but {len(args)} were given: expected"
+                f" {', '.join(f'{name}=…' for name in signature.keywords)}",
+                0,
+            )
+        return
+    if len(args) > 1:
+        yield MarkerError(
+            f"{marker}: takes one positional argument, {required.name}, but {len(args)} were given",
+            1,
         )
-    return filter_fn
+    if args and required.name in kwargs:
+        message = f"{marker}: {required.name} is given twice"
+        yield MarkerError(message, required.name, is_name=True)
 
 
-def _current_thread_only(marker: str, values: Mapping[str, Any]) -> bool:
-    value = values.get("current_thread_only", False)
+def _misnamed(
+    marker: str, known: Sequence[str], kwargs: Mapping[str, Any]
+) -> Iterator[MarkerError]:
+    for name in kwargs:
+        if name not in known:
+            meant = _close(name, known, 0.6)
+            hint = f"did you mean {meant}?" if meant else f"expected {', '.join(known)}"
+            message = f"{marker}: unknown argument {name!r}: {hint}"
+            yield MarkerError(message, name, is_name=True, meant=meant)
+
+
+def _close(name: str, names: Iterable[str], cutoff: float) -> str | None:
+    from difflib import get_close_matches  # only where something is wrong
+
+    return next(iter(get_close_matches(name, names, n=1, cutoff=cutoff)), None)
+
+
+def _wrong(marker: str, argument: Argument, value: Any, place: str | int) -> Iterator[MarkerError]:
+    if value is UNKNOWN:
+        return
+    try:
+        argument.read(argument.name, value)
+    except ValueError as error:
+        yield MarkerError(f"{marker}: {error}", place)
+
+
+def _size(_: str, value: object) -> int:
+    return parse_size(value)
+
+
+def _yes_or_no(name: str, value: object) -> bool:
     if not isinstance(value, bool):
-        raise MarkerError(f"{marker}: current_thread_only is {value!r}: expected True or False")
+        raise ValueError(f"{name} is {value!r}: expected True or False")
     return value
 
 
-def _size(marker: str, value: object) -> int:
-    try:
-        return parse_size(value)
-    except ValueError as error:
-        raise MarkerError(f"{marker}: {error}") from None
+def _count(name: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(
+            f"{name} is {value!r}: expected how often the test runs unmeasured first, a whole"
+            " number from 0"
+        )
+    return value
 
 
-def _bind(
-    marker: str,
-    positional: str | None,
-    keywords: Sequence[str],
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-) -> dict[str, Any]:
-    values = dict(kwargs)
-    if positional is None and args:
-        raise MarkerError(
-            f"{marker}: takes no positional arguments, but {len(args)} were given: expected"
-            f" {', '.join(f'{name}=…' for name in keywords)}"
-        )
-    if len(args) > 1:
-        raise MarkerError(
-            f"{marker}: takes one positional argument, {positional}, but {len(args)} were given"
-        )
-    if positional is not None and args:
-        if positional in values:
-            raise MarkerError(f"{marker}: {positional} is given twice")
-        values[positional] = args[0]
-    known = (*([positional] if positional is not None else []), *keywords)
-    for name in values:
-        if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(known)}"
-            raise MarkerError(f"{marker}: unknown argument {name!r}: {hint}")
-    if positional is not None and positional not in values:
-        raise MarkerError(
-            f"{marker}: {positional} is missing: expected a memory size such as '24 MB'"
-        )
-    return values
+def _filter(takes: str) -> Callable[[str, Any], Callable[[Any], bool] | None]:
+    def read(name: str, value: Any) -> Callable[[Any], bool] | None:
+        if value is not None and not callable(value):
+            raise ValueError(
+                f"{name} is {value!r}: expected a function that takes {takes} and returns whether"
+                " it counts"
+            )
+        return value  # type: ignore[no-any-return]
+
+    return read
+
+
+_CURRENT_THREAD_ONLY = Argument("current_thread_only", "current_thread_only", _yes_or_no)
+
+#: Our markers.
+SIGNATURES: Mapping[str, Signature] = {
+    "limit_memory": Signature(
+        LimitMemory, Argument("memory_limit", "limit", _size), (_CURRENT_THREAD_ONLY,)
+    ),
+    "limit_leaks": Signature(
+        LimitLeaks,
+        Argument("location_limit", "limit", _size),
+        (
+            Argument("filter_fn", "filter_fn", _filter("a Stack")),
+            _CURRENT_THREAD_ONLY,
+            Argument("warmups", "warmups", _count),
+        ),
+    ),
+    "limit_leaked_objects": Signature(
+        LimitLeakedObjects, None, (Argument("filter_fn", "filter_fn", _filter("an object")),)
+    ),
+}

@@ -34,15 +34,17 @@ async def open_editor(project: Project) -> AsyncIterator[OpenEditor]:
         capabilities: types.ClientCapabilities | None = None,
         options: Mapping[str, Any] | None = None,
         configuration: Mapping[str, Any] | None = None,
+        process_id: int | None = None,
     ) -> Editor:
         config = ClientServerConfig(server_command=list(SERVER), client_factory=Editor)
         editor = await config.start()
         assert isinstance(editor, Editor)
         editors.append(editor)
         editor.set_configuration({"memlens": configuration})
-        await editor.initialize_session(
-            initialize_params(folder, capabilities or full_capabilities(), options)
+        initialized = await editor.initialize_session(
+            initialize_params(folder, capabilities or full_capabilities(), options, process_id)
         )
+        editor.server_capabilities = initialized.capabilities
         return editor
 
     yield start

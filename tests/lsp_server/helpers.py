@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 import uuid
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -127,8 +129,11 @@ class Editor(LanguageClient):
 
     def __init__(self) -> None:
         self.something_arrived = asyncio.Event()
+        #: What the server can do.
+        self.server_capabilities = types.ServerCapabilities()
         self.registrations: list[types.Registration] = []
-        self.lens_refreshes = 0
+        #: How often the server had lenses, hints and pulled diagnostics asked for again, by method.
+        self.refreshes: Counter[str] = Counter()
         self.published: list[types.PublishDiagnosticsParams] = []
         self.stderr = ""
         #: Whether the server is given a reason to complain there.
@@ -144,13 +149,19 @@ class Editor(LanguageClient):
         def register(params: types.RegistrationParams) -> None:
             self.registrations += params.registrations
 
-        def refresh(_: None) -> None:
-            self.lens_refreshes += 1
+        def refresh(method: str, _: None) -> None:
+            self.refreshes[method] += 1
 
         feature = self.protocol.fm.feature
         feature(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)(publish)
         feature(types.CLIENT_REGISTER_CAPABILITY)(register)
-        feature(types.WORKSPACE_CODE_LENS_REFRESH)(refresh)
+        for method in (
+            types.WORKSPACE_CODE_LENS_REFRESH,
+            types.WORKSPACE_INLAY_HINT_REFRESH,
+            types.WORKSPACE_DIAGNOSTIC_REFRESH,
+        ):
+            self.protocol.fm.features.pop(method, None)
+            feature(method)(partial(refresh, method))
 
     async def stop(self) -> None:
         await super().stop()  # type: ignore[no-untyped-call]
@@ -164,6 +175,10 @@ class Editor(LanguageClient):
         assert self._server.stderr is not None
         while line := await self._server.stderr.readline():
             self.stderr += line.decode()
+
+    @property
+    def lens_refreshes(self) -> int:
+        return self.refreshes[types.WORKSPACE_CODE_LENS_REFRESH]
 
     @property
     def process(self) -> asyncio.subprocess.Process:
@@ -202,15 +217,16 @@ class Editor(LanguageClient):
         )
 
     async def lenses(self, uri: str) -> list[tuple[int, str]]:
-        """The lenses as (line from 1, title)."""
+        """The lenses as (line from 1, title), each seen, and so resolved."""
         lenses = await self.text_document_code_lens_async(
             types.CodeLensParams(types.TextDocumentIdentifier(uri))
         )
-        return [
-            (lens.range.start.line + 1, lens.command.title)
-            for lens in lenses or ()
-            if lens.command is not None
-        ]
+        shown = []
+        for lens in lenses or ():
+            seen = lens if lens.command else await self.code_lens_resolve_async(lens)
+            assert seen.command is not None
+            shown.append((seen.range.start.line + 1, seen.command.title))
+        return shown
 
     async def run_test(self, uri: str, test: str) -> None:
         await self.workspace_execute_command_async(
@@ -232,11 +248,33 @@ def full_capabilities() -> types.ClientCapabilities:
                 related_information=True, version_support=True
             ),
             code_lens=types.CodeLensClientCapabilities(),
+            code_action=types.CodeActionClientCapabilities(
+                code_action_literal_support=types.ClientCodeActionLiteralOptions(
+                    types.ClientCodeActionKindOptions(["", "quickfix", "refactor"])
+                ),
+                resolve_support=types.ClientCodeActionResolveOptions(["edit"]),
+                data_support=True,
+                is_preferred_support=True,
+            ),
+            completion=types.CompletionClientCapabilities(
+                completion_item=types.ClientCompletionItemOptions(
+                    documentation_format=[types.MarkupKind.Markdown, types.MarkupKind.PlainText]
+                )
+            ),
+            hover=types.HoverClientCapabilities(
+                content_format=[types.MarkupKind.Markdown, types.MarkupKind.PlainText]
+            ),
+            inlay_hint=types.InlayHintClientCapabilities(
+                resolve_support=types.ClientInlayHintResolveOptions(["tooltip"])
+            ),
         ),
         window=types.WindowClientCapabilities(work_done_progress=True),
         workspace=types.WorkspaceClientCapabilities(
             configuration=True,
+            apply_edit=True,
+            workspace_edit=types.WorkspaceEditClientCapabilities(document_changes=True),
             code_lens=types.CodeLensWorkspaceClientCapabilities(refresh_support=True),
+            inlay_hint=types.InlayHintWorkspaceClientCapabilities(refresh_support=True),
             did_change_watched_files=types.DidChangeWatchedFilesClientCapabilities(
                 dynamic_registration=True
             ),
@@ -254,11 +292,15 @@ def inserted(line: int, text: str) -> types.TextDocumentContentChangePartial:
 
 
 def initialize_params(
-    root: Path | None, capabilities: types.ClientCapabilities, options: Mapping[str, Any] | None
+    root: Path | None,
+    capabilities: types.ClientCapabilities,
+    options: Mapping[str, Any] | None,
+    process_id: int | None = None,
 ) -> types.InitializeParams:
     folders = [types.WorkspaceFolder(uri_of(root), root.name)] if root else None
     return types.InitializeParams(
         capabilities=capabilities,
         workspace_folders=folders,
         initialization_options=options,
+        process_id=process_id,
     )

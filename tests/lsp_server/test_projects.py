@@ -8,8 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from memlens_lsp.projects import find_roots, names_in, nearest_root, root_for_running
-from memlens_lsp.runs import Ended, Target, plan_run, problem_with
+from memlens_lsp import projects
+from memlens_lsp.projects import (
+    find_roots,
+    names_in,
+    nearest_root,
+    real,
+    root_for_running,
+    spelled,
+)
 from memlens_lsp.settings import Settings, read_settings
 from memlens_lsp.uris import path_of, uri_of
 
@@ -34,7 +41,17 @@ def test_a_uri_is_read_however_the_client_escapes_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["untitled:a", "", "file://host/a", "file:a", "file:///a%00", "http://[", "vscode:///a"]
+    "uri",
+    [
+        "untitled:a",
+        "",
+        "file://host/a",
+        "file:a",
+        "file:///a%00",
+        "http://[",
+        "vscode:///a",
+        "file:///\ud800",
+    ],
 )
 def test_what_is_no_file_of_this_machine_has_no_path(uri: str) -> None:
     assert path_of(uri) is None
@@ -49,6 +66,46 @@ def test_names_follow_symlinks_on_both_sides(tmp_path: Path) -> None:
     assert names_in(root, link / "tests" / "a.py")[0] == "tests/a.py"
     outside = tmp_path / "outside.py"
     assert names_in(root, outside) == (str(outside),)
+
+
+#: A disk that takes "A" and "a", and both ways to write an accent, for the same.
+DISK = {
+    "/": ["Users"],
+    "/Users": ["Zoe\u0308"],
+    "/Users/Zoe\u0308": ["Shop", "both", "BOTH"],
+    "/Users/Zoe\u0308/Shop": ["Tests"],
+    "/Users/Zoe\u0308/Shop/Tests": ["test_Cart.py"],
+}
+
+
+@pytest.mark.parametrize(
+    ("written", "on_disk"),
+    [
+        ("/users/ZOË/shop/TESTS/TEST_CART.PY", "/Users/Zoe\u0308/Shop/Tests/test_Cart.py"),
+        ("/Users/zoë/Shop/new.py", "/Users/Zoe\u0308/Shop/new.py"),
+        ("/Users/zoë/BOTH", "/Users/Zoe\u0308/BOTH"),
+        ("/Users/zoë/Both", "/Users/Zoe\u0308/Both"),
+        ("/elsewhere/A", "/elsewhere/A"),
+        ("/", "/"),
+    ],
+)
+def test_a_path_is_spelled_as_on_a_disk_that_folds_case(written: str, on_disk: str) -> None:
+    assert spelled(Path(written), lambda folder: DISK.get(folder, ())) == Path(on_disk)
+
+
+def test_a_file_system_that_folds_case_has_one_name_for_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "Shop").mkdir()
+    assert real(tmp_path / "SHOP") == tmp_path / "SHOP"
+    monkeypatch.setattr(projects, "_FOLDS_CASE", True)
+    assert real(tmp_path / "SHOP") == tmp_path / "Shop"
+    (tmp_path / "Shop").rename(tmp_path / "shop")
+    assert real(tmp_path / "SHOP") == tmp_path / "shop"
+
+
+def test_a_name_that_is_no_text_is_in_no_database(tmp_path: Path) -> None:
+    assert names_in(tmp_path, tmp_path / os.fsdecode(b"\xff.py")) == ()
 
 
 def test_the_innermost_folder_is_the_nearest() -> None:
@@ -75,60 +132,24 @@ def test_tests_run_where_their_project_is(tmp_path: Path) -> None:
     assert root_for_running(path, folders) == tmp_path
     (tmp_path / "packages" / "a" / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     assert root_for_running(path, folders) == tmp_path / "packages" / "a"
+    # pytest writes where it finds its configuration, though there are results further out.
     results_in(tmp_path / "packages")
-    assert root_for_running(path, folders) == tmp_path / "packages"
-    assert root_for_running(path, []) == tmp_path / "packages"
+    assert root_for_running(path, folders) == tmp_path / "packages" / "a"
+    results_in(tmp_path / "packages" / "a" / "tests")
+    assert root_for_running(path, folders) == tmp_path / "packages" / "a" / "tests"
+    assert root_for_running(path, []) == tmp_path / "packages" / "a" / "tests"
     assert root_for_running(Path("/elsewhere/test_a.py"), folders) is None
 
 
-def test_the_command_is_one_of_the_interpreter_and_needs_no_shell() -> None:
-    settings = Settings(interpreter="/usr/bin/my python", pytest_args=("-k", "a or b"))
-    target = Target(Path("/root/tests/test $a.py"), "TestA::test_b")
-    plan = plan_run(target, Path("/root"), settings)
-    assert plan.command == (
-        "/usr/bin/my python",
-        "-m",
-        "pytest",
-        "--memray",
-        "-k",
-        "a or b",
-        "tests/test $a.py::TestA::test_b",
-    )
-
-
-def test_results_of_a_file_outside_the_project_still_go_to_the_project() -> None:
-    plan = plan_run(Target(Path("/lib/test_a.py"), "test_b"), Path("/root"), Settings())
-    assert plan.arguments == ("--memray", "--rootdir=/root", "/lib/test_a.py::test_b")
-
-
-@pytest.mark.parametrize("name", ["-x/test_a.py", "@a/test_a.py"])
-def test_a_path_is_never_taken_for_an_option(name: str) -> None:
-    plan = plan_run(Target(Path("/root") / name, ""), Path("/root"), Settings())
-    assert plan.arguments[-1] == f"/root/{name}"
-
-
-@pytest.mark.parametrize(
-    ("code", "output", "wrote", "said"),
-    [
-        (0, "= 1 passed in 0.01s =", True, None),
-        (1, "= 1 failed in 0.01s =", True, None),
-        (0, "= 1 skipped in 0.01s =", False, None),
-        (0, "= 1 passed in 0.01s =", False, "no memory results were written"),
-        (-9, "", False, "killed by SIGKILL"),
-        (3, "INTERNALERROR>", False, "internal error"),
-        (99, "", False, "exit code 99"),
-    ],
-)
-def test_how_a_run_ended_is_explained_when_something_has_to_be_done(
-    code: int, output: str, wrote: bool, said: str | None
-) -> None:
-    plan = plan_run(Target(Path("/root/test_a.py"), ""), Path("/root"), Settings())
-    problem = problem_with(plan, Ended(code, output, wrote))
-    if said is None:
-        assert problem is None
-    else:
-        assert problem is not None
-        assert said in problem
+def test_a_folder_inside_a_project_belongs_to_that_project(tmp_path: Path) -> None:
+    path = tmp_path / "tests" / "test_a.py"
+    path.parent.mkdir()
+    folders = [path.parent]
+    assert root_for_running(path, folders) == path.parent
+    (tmp_path / "pytest.ini").touch()
+    assert root_for_running(path, folders) == tmp_path
+    results_in(path.parent)
+    assert root_for_running(path, folders) == path.parent
 
 
 def test_settings_that_are_missing_or_unknown_keep_their_defaults() -> None:

@@ -35,6 +35,8 @@ class TestCart:
 STACK = (frame("load", "shop.py", 2), frame("test_load", "test_shop.py", 7))
 OVER = result("test_shop.py::test_load", 6, 31 * MIB, 24 * MIB, stack=STACK)
 UNDER = result("test_shop.py::test_load", 6, 3 * MIB, 24 * MIB)
+#: What they leave in shop.py.
+SITES = ("leak-site", "memory-hotspot")
 LEAK = result("test_shop.py::TestCart::test_total", 11, 5 * MIB, leak=4 * MIB, leak_stack=STACK[:1])
 
 
@@ -52,7 +54,7 @@ async def test_results_from_before_are_shown_at_the_start_in_files_that_are_not_
     test, shop = project.uri("test_shop.py"), project.uri("shop.py")
     await editor.until(lambda: test in editor.diagnostics and shop in editor.diagnostics)
     assert editor.marks(test) == [(6, "memory-limit-exceeded"), (11, "memory-leak")]
-    assert editor.marks(shop) == [(2, "leak-site")]
+    assert editor.marks(shop) == [(2, code) for code in SITES]
     over = editor.diagnostics[test][0]
     assert over.source == "memlens"
     assert over.severity == types.DiagnosticSeverity.Error
@@ -145,7 +147,7 @@ async def test_marks_move_with_their_lines_and_vanish_with_them(
     editor.open(shop, SHOP)
     await editor.until(lambda: editor.marks(shop) and editor.marks(test))
     editor.change(shop, 2, inserted(1, "# 😀\n\n"))
-    await editor.until(lambda: editor.marks(shop) == [(4, "leak-site")])
+    await editor.until(lambda: editor.marks(shop) == [(4, code) for code in SITES])
     assert [params.version for params in editor.published if params.uri == shop][-1] == 2
     # The call stack of another file's mark leads to the line's new place too.
     await editor.until(
@@ -160,7 +162,7 @@ async def test_marks_move_with_their_lines_and_vanish_with_them(
     editor.text_document_did_close(
         types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(shop))
     )
-    await editor.until(lambda: editor.marks(shop) == [(2, "leak-site")])
+    await editor.until(lambda: editor.marks(shop) == [(2, code) for code in SITES])
 
 
 async def test_a_file_changed_on_disk_while_closed_has_its_marks_moved(
@@ -180,14 +182,18 @@ async def test_lenses_are_there_before_any_run_and_tell_the_peak_after_one(
 ) -> None:
     uri = project.uri("test_shop.py")
     editor.open(uri, TESTS)
-    run = "Run with memory limits"
-    assert await editor.lenses(uri) == [(6, run), (11, run)]
+    run, run_all = "Run with memory limits", "Run all with memory limits"
+    assert await editor.lenses(uri) == [(1, run_all), (6, run), (10, run), (11, run)]
     before = editor.lens_refreshes
     project.run(OVER, LEAK)
     await editor.until(lambda: editor.lens_refreshes > before)
     assert await editor.lenses(uri) == [
+        (1, run_all),
+        (1, "2 tests, heaviest 31.0 MiB test_load, 1 over limit, 1 leaking"),
         (6, run),
         (6, "peak 31.0 MiB of 24.0 MiB"),
+        (10, run),
+        (10, "1 test, heaviest 5.0 MiB test_total, 1 leaking"),
         (11, run),
         (11, "peak 5.0 MiB, leaks 4.0 MiB"),
     ]

@@ -202,10 +202,15 @@ def sarif_run(text: str) -> dict[str, Any]:
 def test_sarif_is_as_the_published_schema_says(name: str) -> None:
     test = a_test(name)
     run = sarif_run(render("sarif", results(test)))
-    (result,) = run["results"]
-    assert result["ruleId"] == "memory-limit-exceeded"
+    result, hotspot = run["results"]
+    assert (result["ruleId"], hotspot["ruleId"]) == ("memory-limit-exceeded", "memory-hotspot")
+    assert (hotspot["level"], hotspot["locations"][0]["physicalLocation"]["region"]) == (
+        "note",
+        {"startLine": 5},
+    )
     assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
-    assert (result["level"], result["message"]["text"]) == ("error", CHECK.message)
+    assert result["level"] == "error"
+    assert result["message"]["text"] == f"{name}: {CHECK.message}"
     (location,) = result["locations"]
     assert location["physicalLocation"]["artifactLocation"] == {
         "uri": "tests/test_a%20b%23%25.py",
@@ -232,7 +237,7 @@ def test_sarif_has_a_code_flow_for_each_stack_in_the_order_of_the_calls() -> Non
 
 
 def test_sarif_names_files_of_other_places_by_absolute_uris() -> None:
-    (result,) = sarif_run(render("sarif", results(a_test())))["results"]
+    result = sarif_run(render("sarif", results(a_test())))["results"][0]
     steps = result["codeFlows"][0]["threadFlows"][0]["locations"]
     places = [
         step["location"].get("physicalLocation", {}).get("artifactLocation", {}).get("uri")
@@ -261,7 +266,7 @@ def test_sarif_marks_the_name_in_the_text_that_was_measured() -> None:
     source = "\n\n\n    def test_a(): ...\n"
     test = a_test(path="tests/test_a.py")
     told = results(test, sources={(1, "tests/test_a.py"): source})
-    (result,) = sarif_run(render("sarif", told))["results"]
+    result = sarif_run(render("sarif", told))["results"][0]
     region = result["locations"][0]["physicalLocation"]["region"]
     assert region == {"startLine": 4, "startColumn": 9, "endColumn": 15}
 
@@ -288,14 +293,28 @@ def test_sarif_fingerprints_stay_when_lines_move_and_tell_findings_apart() -> No
 
 
 def test_sarif_suppresses_what_a_test_is_expected_to_do() -> None:
-    (result,) = sarif_run(render("sarif", results(a_test(outcome="xfailed"))))["results"]
-    assert result["suppressions"][0]["kind"] == "inSource"
+    told = sarif_run(render("sarif", results(a_test(outcome="xfailed"))))["results"]
+    assert [result["suppressions"][0]["kind"] for result in told] == ["inSource", "inSource"]
+
+
+def a_test_near_its_limit() -> TestRecord:
+    kept = CheckRecord("limit_memory", 2100, 2048, "passed", "")
+    return a_test(outcome="passed", checks=(kept,))
+
+
+def test_sarif_has_a_note_for_a_test_that_is_near_its_limit() -> None:
+    run = sarif_run(render("sarif", results(a_test_near_its_limit())))
+    (result,) = run["results"]
+    assert (result["ruleId"], result["level"]) == ("memory-near-limit", "note")
+    assert "codeFlows" not in result
 
 
 def test_sarif_of_nothing_is_valid_and_every_rule_has_a_page() -> None:
     run = sarif_run(render("sarif", Results()))
     assert run["results"] == []
-    assert all(rule["helpUri"].startswith("https://") for rule in run["tool"]["driver"]["rules"])
+    for rule in run["tool"]["driver"]["rules"]:
+        assert rule["help"]["markdown"] in (REPOSITORY / "docs" / "diagnostics.md").read_text()
+        assert rule["help"]["markdown"]
 
 
 # github
@@ -318,8 +337,11 @@ def workflow_command(line: str) -> tuple[str, dict[str, str], str]:
 @pytest.mark.parametrize("name", NAMES.values(), ids=NAMES)
 def test_annotations_are_one_line_each_whatever_a_test_is_called(name: str) -> None:
     text = workflow_commands(results(a_test(name, path="tests/a,b:c%.py")), {})
-    (line,) = text.splitlines()
+    line, hotspot = text.splitlines()
     text.encode("utf-8")
+    kind, properties, message = workflow_command(hotspot)
+    assert (kind, properties["line"]) == ("notice", "5")
+    assert message.startswith("1.5 KiB allocated here was alive at the peak of ")
     kind, properties, message = workflow_command(line)
     assert (kind, properties["file"], properties["line"]) == ("error", "tests/a,b:c%.py", "4")
     assert properties["title"] == "memory-limit-exceeded in " + printable(
@@ -344,6 +366,24 @@ def test_annotations_name_files_from_the_repositorys_root() -> None:
 
 def test_what_is_expected_to_fail_is_not_annotated() -> None:
     assert workflow_commands(results(a_test(outcome="xfailed")), {}) == ""
+
+
+def test_what_passed_near_its_limit_is_not_annotated() -> None:
+    assert workflow_commands(results(a_test_near_its_limit()), {}) == ""
+
+
+def test_an_annotation_tells_of_the_projects_line_first_and_of_no_native_frames() -> None:
+    leak, *_ = workflow_commands(results(the_leak()), {}).splitlines()
+    assert workflow_command(leak)[2].splitlines()[1:] == [
+        "  2.0 KiB leaked, 2 allocations, in keep (shop/cache.py:2)",
+        "  called by test_a (tests/test_a.py:5)",
+        "  1.0 KiB leaked, 1 allocation, in keep (shop/cache.py:3)",
+        "  called by test_a (tests/test_a.py:5)",
+    ]
+    over, *_ = workflow_commands(results(a_test("test_b")), {}).splitlines()
+    assert workflow_command(over)[2].splitlines()[1] == (
+        "  1.5 KiB alive, 2 allocations, asked for by test_b (tests/test_a b#%.py:5)"
+    )
 
 
 # markdown

@@ -44,6 +44,11 @@ for (const [source, name] of [
     filter: (path) => !path.endsWith("__pycache__"),
   });
 }
+// What marks link to.
+await cp(
+  join(root, "..", "docs", "diagnostics.md"),
+  join(libs, "memlens", "docs", "diagnostics.md"),
+);
 await cp(join(root, "server", "memlens_server.py"), join(bundled, "memlens_server.py"));
 await cp(join(root, "..", "LICENSE"), join(root, "LICENSE"));
 

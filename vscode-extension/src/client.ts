@@ -47,6 +47,8 @@ function options(interpreter: string, log: vscode.LogOutputChannel): LanguageCli
   return {
     documentSelector: [{ language: "python", scheme: "file" }],
     initializationOptions: { settings: serverSettings(interpreter) },
+    // Marks follow the text as it is typed, in the document at hand.
+    diagnosticPullOptions: { onChange: true },
     // No message of the client's own, and no second try.
     initializationFailedHandler: () => false,
     middleware: middleware(interpreter),
@@ -63,8 +65,9 @@ function options(interpreter: string, log: vscode.LogOutputChannel): LanguageCli
 
 /** The settings, for the server to start with or to be told again after a change. */
 export function serverSettings(interpreter: string): Record<string, unknown> {
-  const { pytestArgs } = vscode.workspace.getConfiguration(SECTION);
-  return forServer({ pytestArgs }, interpreter);
+  // Plain data, without the functions that VS Code adds to it.
+  const section = JSON.parse(JSON.stringify(vscode.workspace.getConfiguration(SECTION)));
+  return forServer(section, interpreter);
 }
 
 function middleware(interpreter: string): Middleware {

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
+import attrs
 from lsprotocol import types
 from pygls.workspace import PositionCodec
 
-from memlens.findings import Finding, Related, underlined
+from memlens.findings import Code, Finding, Related, help_page, related_to, underlined
+from memlens.store import FrameRecord
 from memlens_lsp.features.placing import line_of_test
 from memlens_lsp.positions import line_at, line_map, range_on_line
 from memlens_lsp.tests_in_source import id_in_file
@@ -20,15 +22,23 @@ _SEVERITIES = {
     "error": types.DiagnosticSeverity.Error,
     "warning": types.DiagnosticSeverity.Warning,
     "information": types.DiagnosticSeverity.Information,
+    "hint": types.DiagnosticSeverity.Hint,
 }
+#: Codes that are told once a line, however many tests they are true of.
+_ONCE_A_LINE = frozenset(("leak-site", "memory-hotspot"))
 #: How many calls a message itself tells of where the client shows no related information.
 _CALLS_IN_MESSAGE = 5
-#: How many calls of deep recursion are worth sending.
-_MOST_RELATED = 200
+#: How many calls of deep recursion are worth sending, and of all call stacks together.
+_MOST_OF_STACK = 200
+_MOST_RELATED = 1000
 
 
 class Files(Protocol):
-    """The files of a project, by the names that its results use."""
+    """The files of a project at one moment, by the names that its results use."""
+
+    @property
+    def locations(self) -> dict[tuple[int, FrameRecord], types.Location]:
+        """Where the frames of runs are now, as far as it has been asked: stacks share many."""
 
     def uri(self, name: str) -> str | None:
         """Return the URI of a file, or None if the name is not a file's."""
@@ -47,6 +57,8 @@ class Client:
     codec: PositionCodec
     #: Whether it shows `Diagnostic.relatedInformation`.
     related_information: bool
+    #: Whether it shows `Diagnostic.codeDescription`.
+    code_description: bool = False
 
 
 def diagnostics(
@@ -59,21 +71,66 @@ def diagnostics(
     text = files.now(name)
     if text is None:
         return []
-    made = [_diagnostic(finding, text, files, client) for finding in findings]
-    return sorted(
-        (diagnostic for diagnostic in made if diagnostic),
-        key=lambda diagnostic: (diagnostic.range.start.line, diagnostic.message),
-    )
+    placed = [
+        (line, finding)
+        for finding in findings
+        if (line := _line_now(finding, text, files)) is not None and line_at(text, line) is not None
+    ]
+    made = [_diagnostic(told, text, files, client) for told in _told(placed)]
+    return sorted(made, key=lambda mark: (mark.range.start.line, mark.severity or 0, mark.message))
 
 
-def _diagnostic(
-    finding: Finding, text: str, files: Files, client: Client
-) -> types.Diagnostic | None:
-    line = _line_now(finding, text, files)
-    content = None if line is None else line_at(text, line)
-    if line is None or content is None:
-        return None
-    message = _message(finding)
+def as_wanted(
+    diagnostics: Iterable[types.Diagnostic], severities: Mapping[str, str], client: Client
+) -> list[types.Diagnostic]:
+    """Return *diagnostics* as the user wants them, each with the page that explains it.
+
+    *severities* are by code what the user wants to see them as; what is "off" is left out.
+    """
+    wanted = []
+    for diagnostic in diagnostics:
+        severity = severities.get(str(diagnostic.code))
+        if severity == "off":
+            continue
+        wanted.append(
+            attrs.evolve(
+                diagnostic,
+                severity=_SEVERITIES[severity] if severity else diagnostic.severity,
+                code_description=types.CodeDescription(help_page(str(diagnostic.code)))
+                if client.code_description
+                else None,
+            )
+        )
+    return wanted
+
+
+class _Told(NamedTuple):
+    """What is to be told on a line, counted from 1."""
+
+    line: int
+    finding: Finding
+    message: str
+
+
+def _told(placed: Iterable[tuple[int, Finding]]) -> Iterator[_Told]:
+    on_lines: dict[tuple[int, Code], list[Finding]] = {}
+    for line, finding in placed:
+        if finding.code in _ONCE_A_LINE:
+            on_lines.setdefault((line, finding.code), []).append(finding)
+        else:
+            yield _Told(line, finding, _message(finding))
+    for (line, _), alike in on_lines.items():
+        largest = max(alike, key=lambda finding: finding.size)
+        others = len({finding.nodeid for finding in alike}) - 1
+        message = largest.message
+        if others:
+            message += f"; likewise in {others} more {'test' if others == 1 else 'tests'}"
+        yield _Told(line, largest, message)
+
+
+def _diagnostic(told: _Told, text: str, files: Files, client: Client) -> types.Diagnostic:
+    line, finding, message = told
+    content = line_at(text, line) or ""
     related: list[types.DiagnosticRelatedInformation] | None = None
     if client.related_information:
         related = _related(finding, files, client.codec)
@@ -108,29 +165,63 @@ def _message(finding: Finding) -> str:
 def _related(
     finding: Finding, files: Files, codec: PositionCodec
 ) -> list[types.DiagnosticRelatedInformation]:
-    calls = [call for call in finding.related if files.uri(call.frame.path) is not None]
-    related = [
-        types.DiagnosticRelatedInformation(
-            location=types.Location(
-                uri=files.uri(call.frame.path) or "",
-                range=_range_of_call(finding, call, files, codec),
-            ),
-            message=call.message,
-        )
-        for call in calls[:_MOST_RELATED]
-    ]
-    left_out = len(calls) - len(related)
+    related: list[types.DiagnosticRelatedInformation] = []
+    left_out = 0
+    for stack in finding.stacks:
+        places = _places(related_to(stack), files)
+        told = places[: min(_MOST_OF_STACK, _MOST_RELATED - len(related))]
+        related += [
+            types.DiagnosticRelatedInformation(
+                _location(finding.run, place, files, codec), call.message
+            )
+            for call, place in told
+        ]
+        cut = len(places) - len(told)
+        if told and cut:
+            related[-1].message += f" (and {cut} more calls)"
+        elif cut:
+            left_out += 1
     if left_out:
-        related[-1].message += f" (and {left_out} more calls)"
+        related[-1].message += f" (and {left_out} more call stacks)"
     return related
 
 
-def _range_of_call(
-    finding: Finding, call: Related, files: Files, codec: PositionCodec
-) -> types.Range:
-    frame = call.frame
+def _places(calls: Sequence[Related], files: Files) -> list[tuple[Related, FrameRecord]]:
+    """Return *calls*, each with the frame to go to.
+
+    That is its own, where it has a file. Most native code has none, nor has what was run from a
+    string: these lead to the call that led there.
+    """
+    placed = []
+    place: FrameRecord | None = None
+    for call in reversed(calls):
+        if _has_file(call.frame, files):
+            place = call.frame
+        if place is not None:
+            placed.append((call, place))
+    return placed[::-1]
+
+
+def _has_file(frame: FrameRecord, files: Files) -> bool:
+    if frame.kind == "native":
+        # What the symbols say is a file of the machine that built it, and rarely of this one.
+        return frame.path.startswith("/") and frame.line > 0 and files.now(frame.path) is not None
+    return files.uri(frame.path) is not None
+
+
+def _location(run: int, frame: FrameRecord, files: Files, codec: PositionCodec) -> types.Location:
+    known = files.locations.get((run, frame))
+    if known is None:
+        known = types.Location(
+            uri=files.uri(frame.path) or "", range=_range_of_call(run, frame, files, codec)
+        )
+        files.locations[run, frame] = known
+    return known
+
+
+def _range_of_call(run: int, frame: FrameRecord, files: Files, codec: PositionCodec) -> types.Range:
     line = max(frame.line, 1)
-    measured = files.measured(finding.run, frame.path)
+    measured = files.measured(run, frame.path)
     text = files.now(frame.path) if measured is not None else None
     if measured is None or text is None:
         # Code that does not change between runs, such as a library's.
@@ -142,8 +233,10 @@ def _range_of_call(
 
 
 def _calls(finding: Finding) -> Sequence[str]:
-    lines = []
-    for call in finding.related[:_CALLS_IN_MESSAGE]:
-        lines.append(f"  {call.frame.path}:{call.frame.line}: {call.message}")
-    left_out = len(finding.related) - len(lines)
+    calls = finding.related(native=False)
+    lines = [
+        f"  {call.frame.path}:{call.frame.line}: {call.message}"
+        for call in calls[:_CALLS_IN_MESSAGE]
+    ]
+    left_out = len(calls) - len(lines)
     return [*lines, f"  and {left_out} more calls"] if left_out else lines

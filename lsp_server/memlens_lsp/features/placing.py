@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from memlens_lsp.positions import line_map, split_lines
-from memlens_lsp.tests_in_source import find_tests, id_in_file
+from memlens_lsp.tests_in_source import definitions, id_in_file
 
 
 def line_of_test(nodeid: str, line: int, measured: str | None, text: str) -> int | None:
@@ -14,9 +14,9 @@ def line_of_test(nodeid: str, line: int, measured: str | None, text: str) -> int
     test = id_in_file(nodeid)
     moved = line_map(measured, text).line(line) if measured is not None else None
     # Two classes may have the same "def test_total(self):". The name tells them apart.
-    named = [found.line for found in find_tests(text) if found.id == test]
+    named = [found.line for found in definitions(text).get(test, ())]
     if moved in named or not named:
-        # Not found by name: collected by other rules than pytest's defaults, or inherited.
+        # Not found by name: imported, generated, or inherited from another file.
         return moved
     # Its own line was edited. Of tests with the same name Python keeps the last.
     return min(named[-1], len(split_lines(text)))

@@ -10,24 +10,41 @@ from __future__ import annotations
 from lsprotocol import types
 
 from memlens_lsp.handlers import (
+    actions,
     code_lenses,
+    completions,
+    diagnostics,
     documents,
+    hovers,
+    inlay_hints,
     lifecycle,
     running,
+    views,
     workspace,
 )
 from memlens_lsp.server import MemlensServer
 
-_FEATURES = (documents, workspace, code_lenses, running)
+_FEATURES = (
+    documents,
+    workspace,
+    diagnostics,
+    code_lenses,
+    inlay_hints,
+    hovers,
+    running,
+    views,
+    actions,
+    completions,
+)
 
 
 def register_handlers(server: MemlensServer) -> None:
     """Make *server* ready to be started."""
 
     def initialize(ls: MemlensServer, params: types.InitializeParams) -> None:
+        lifecycle.initialize(ls, params)
         for module in _FEATURES:
             module.register(ls, params.capabilities)
-        lifecycle.initialize(ls, params)
 
     server.feature(types.INITIALIZE)(initialize)
     lifecycle.register(server)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 from lsprotocol import types
 
 from memlens_lsp.server import MemlensServer
 from memlens_lsp.settings import SECTION
+
+#: How many files and databases may be read at a time.
+_THREADS = 32
 
 
 def register(server: MemlensServer) -> None:
@@ -18,12 +23,27 @@ def register(server: MemlensServer) -> None:
 
 def initialize(ls: MemlensServer, params: types.InitializeParams) -> None:
     """Take what the client says of itself."""
+    # Python's own choice is a few threads more than processors. They mostly wait for disks, and one
+    # that is slow must not keep the others' readers waiting.
+    threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="memlens")
+    asyncio.get_running_loop().set_default_executor(threads)
     options = params.initialization_options
     if isinstance(options, Mapping):
         ls.use_settings(options.get("settings"))
+        commands = options.get("commands")
+        if isinstance(commands, list | tuple):
+            ls.client_commands = frozenset(name for name in commands if isinstance(name, str))
+        notifications = options.get("notifications")
+        if isinstance(notifications, list | tuple):
+            ls.client_notifications = frozenset(
+                name for name in notifications if isinstance(name, str)
+            )
 
 
 async def _initialized(ls: MemlensServer, _: types.InitializedParams) -> None:
+    if ls.is_watching:
+        return  # said a second time
+    ls.is_watching = True
     ls.watch()
     ls.spawn(ls.watcher.run())
     ls.spawn(ls.find_projects())
@@ -63,3 +83,4 @@ async def _register_with_client(ls: MemlensServer) -> None:
 async def _shutdown(ls: MemlensServer, _: None) -> None:
     ls.shutdown_requested = True
     await ls.runs.close()
+    ls.protocol.end_requests()

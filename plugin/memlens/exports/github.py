@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from itertools import islice
 from pathlib import PurePath
 
 from memlens.exports.results import Results, told_findings
@@ -46,12 +45,13 @@ def _annotation(finding: Finding, file: str, source: str | None) -> str:
         if end > start:
             properties |= {"col": start + 1, "endColumn": end}
     properties["title"] = f"{finding.code} in {printable(finding.nodeid, 160)}"
+    calls = finding.related(native=False)
     text = [finding.message]
     text += [
         f"  {step.message} ({printable(step.frame.path)}:{step.frame.line})"
-        for step in islice(finding.related, _FRAMES)
+        for step in calls[:_FRAMES]
     ]
-    if len(finding.related) > _FRAMES:
+    if len(calls) > _FRAMES:
         text.append("  …")
     given = ",".join(f"{name}={_property(str(value))}" for name, value in properties.items())
     message = _data("\n".join(printable(line) for line in text))

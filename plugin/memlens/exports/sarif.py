@@ -14,18 +14,24 @@ from typing import Any
 
 from memlens.exports.results import Results
 from memlens.exports.text import folder_uri, is_absolute, uri
-from memlens.findings import Code, Finding, Related, find, test_function, underlined
+from memlens.findings import (
+    Code,
+    Finding,
+    Related,
+    find,
+    help_text,
+    steps,
+    test_function,
+    underlined,
+)
 from memlens.store.records import FrameRecord, RunRecord
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 #: What relative paths are relative to, as other tools and GitHub call it.
 _ROOT = "%SRCROOT%"
-_MEMORY = "https://bloomberg.github.io/memray/memory.html"
-_LEAKS = "https://bloomberg.github.io/memray/python_allocators.html"
-_OBJECTS = "https://docs.python.org/3/library/gc.html"
 
-#: Code, name, level, what it is, what to do, and a page that tells more.
-_RULES: tuple[tuple[Code, str, str, str, str, str], ...] = (
+#: Code, name, level, what it is, and what to do.
+_RULES: tuple[tuple[Code, str, str, str, str], ...] = (
     (
         "memory-limit-exceeded",
         "MemoryLimitExceeded",
@@ -33,7 +39,6 @@ _RULES: tuple[tuple[Code, str, str, str, str, str], ...] = (
         "A test's peak memory is over its limit",
         "The code flows are the call stacks that held most at the peak. Make them hold less at"
         " once, or raise the test's limit_memory.",
-        _MEMORY,
     ),
     (
         "memory-leak",
@@ -42,7 +47,6 @@ _RULES: tuple[tuple[Code, str, str, str, str, str], ...] = (
         "A test leaves more memory behind than its limit_leaks allows",
         "The code flows are the call stacks whose memory was not freed by the end of the test."
         " Release what they keep, or ignore a cache that is meant to stay with filter_fn.",
-        _LEAKS,
     ),
     (
         "leak-site",
@@ -51,7 +55,6 @@ _RULES: tuple[tuple[Code, str, str, str, str, str], ...] = (
         "Memory that is allocated here is not freed by the end of a test",
         "This is the line of the project that is nearest to the allocation. Look for who keeps"
         " what it makes.",
-        _LEAKS,
     ),
     (
         "leaked-objects",
@@ -59,7 +62,20 @@ _RULES: tuple[tuple[Code, str, str, str, str, str], ...] = (
         "error",
         "Python objects that a test made outlive it",
         "The message names their types. Look for a global, a cache or a closure that keeps them.",
-        _OBJECTS,
+    ),
+    (
+        "memory-near-limit",
+        "MemoryNearLimit",
+        "note",
+        "A test's peak memory is close to its limit",
+        "It passes, but a little more would fail it. Give it more room, or make it hold less.",
+    ),
+    (
+        "memory-hotspot",
+        "MemoryHotspot",
+        "note",
+        "Much of the peak of a test that is over its limit was allocated here",
+        "This is the line of the project that is nearest to the allocation: where to begin.",
     ),
 )
 _INDEX = {rule[0]: index for index, rule in enumerate(_RULES)}
@@ -83,6 +99,12 @@ def sarif(results: Results) -> str:
     return json.dumps(log, indent=1) + "\n"
 
 
+def _help(code: str, text: str) -> dict[str, str]:
+    # SARIF 2.1.0, 3.49.13: viewers that render Markdown show that instead.
+    markdown = help_text(code)
+    return {"text": text, "markdown": markdown} if markdown else {"text": text}
+
+
 def _driver(runs: Sequence[RunRecord]) -> dict[str, Any]:
     driver: dict[str, Any] = {
         "name": "memlens",
@@ -93,12 +115,11 @@ def _driver(runs: Sequence[RunRecord]) -> dict[str, Any]:
                 "name": name,
                 "shortDescription": {"text": title},
                 "fullDescription": {"text": f"{title}."},
-                "help": {"text": f"{title}. {advice}"},
-                "helpUri": page,
+                "help": _help(code, f"{title}. {advice}"),
                 "defaultConfiguration": {"level": level},
                 "properties": {"tags": ["memory", "test"]},
             }
-            for code, name, level, title, advice, page in _RULES
+            for code, name, level, title, advice in _RULES
         ],
     }
     version = runs[-1].versions.get("memlens") if runs else None
@@ -160,9 +181,10 @@ def _identity(finding: Finding) -> str:
     """Return what stays the same while lines move: rule, test, file and function."""
     place = (finding.path, finding.line)
     functions = (
-        step.frame.function
-        for step in finding.related
-        if (step.frame.path, step.frame.line) == place
+        frame.function
+        for stack in finding.stacks
+        for frame in stack.frames
+        if (frame.path, frame.line) == place
     )
     parts = (finding.code, finding.nodeid, finding.path, next(functions, finding.name or ""))
     return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
@@ -188,10 +210,11 @@ def _result(finding: Finding, source: str | None) -> dict[str, Any]:
         "ruleId": finding.code,
         "ruleIndex": _INDEX[finding.code],
         "level": {"information": "note"}.get(finding.severity, finding.severity),
-        "message": {"text": finding.message},
+        "message": {"text": finding.message_with_test},
         "locations": [location],
     }
-    stacks = _stacks(finding.related)
+    # Without native frames: code scanning wants a file for each step.
+    stacks = [told for stack in finding.stacks if (told := steps(stack, native=False))]
     if stacks:
         result["codeFlows"] = [
             # As it happened: the first call first.
@@ -202,18 +225,6 @@ def _result(finding: Finding, source: str | None) -> dict[str, Any]:
             _step(stack[0]) | {"id": number} for number, stack in enumerate(stacks, 1)
         ]
     return result
-
-
-def _stacks(related: Sequence[Related]) -> list[list[Related]]:
-    """Return the steps of each stack, the most recent call first."""
-    stacks: list[list[Related]] = []
-    for step in related:
-        # A finding has its stacks one after the other; their callers say so.
-        if stacks and step.message.startswith("called by "):
-            stacks[-1].append(step)
-        else:
-            stacks.append([step])
-    return stacks
 
 
 def _step(step: Related) -> dict[str, Any]:

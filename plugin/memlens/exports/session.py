@@ -40,15 +40,15 @@ def with_github(requests: tuple[Request, ...], tests: Iterable[TestRecord]) -> t
 
 def write_reports(
     requests: Sequence[Request],
-    database: Path,
+    database: Path | None,
     run: str | None,
     folder: Path,
     environment: Mapping[str, str] = os.environ,
 ) -> Written:
     """Write the reports on the run whose uuid is *run*; None if it has measured nothing.
 
-    Places are named as one would type them in *folder*. Nothing is raised: a report is no reason to
-    fail.
+    *database* has its results; None if there was no place for them. Places are named as one would
+    type them in *folder*. Nothing is raised: a report is no reason to fail.
     """
     try:
         results = _read(requests, database, run) if run is not None else Results()
@@ -74,7 +74,9 @@ def write_reports(
     return Written(tuple(commands), tuple(places), tuple(faults))
 
 
-def _read(requests: Sequence[Request], database: Path, run: str) -> Results:
+def _read(requests: Sequence[Request], database: Path | None, run: str) -> Results:
+    if database is None:
+        raise ResultsError("there is no place for results")
     with ResultsReader(database) as reader:
         ids = [each.id for each in reader.runs(None) if each.uuid == run and each.id is not None]
         if not ids:

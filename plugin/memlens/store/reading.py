@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from memlens.store.database import naming, open_for_reading
+from memlens.store.parsing import (
+    UnreadableError,
+    check_kinds,
+    json_list_of_texts,
+    json_lists,
+    json_texts_by_name,
+)
 from memlens.store.records import (
     CheckRecord,
     FrameRecord,
@@ -33,11 +39,12 @@ _LATEST = (
 )
 #: The same for all tests at once, and for those of one file. GROUP BY would read the whole index;
 #: this jumps from one test's newest row to that of the test before it
-#: (https://www.sqlite.org/lang_with.html, "loose index scan" elsewhere).
+#: (https://www.sqlite.org/lang_with.html, "loose index scan" elsewhere). UNION, since in a damaged
+#: index the jumps may go round in circles.
 _NEWEST = (
     "WITH RECURSIVE newest (id, path, name) AS ("
     "SELECT * FROM (SELECT id, path, name FROM test ORDER BY path DESC, name DESC, id DESC LIMIT 1)"
-    " UNION ALL SELECT test.id, test.path, test.name FROM newest CROSS JOIN test"
+    " UNION SELECT test.id, test.path, test.name FROM newest CROSS JOIN test"
     " ON test.id = coalesce("
     "(SELECT id FROM test AS next WHERE next.path = newest.path AND next.name < newest.name"
     " ORDER BY next.name DESC, next.id DESC LIMIT 1),"
@@ -49,7 +56,7 @@ _LATEST_OF_PATH = (
     "id IN (WITH RECURSIVE newest (id, name) AS ("
     "SELECT * FROM (SELECT id, name FROM test WHERE path = :path"
     " ORDER BY name DESC, id DESC LIMIT 1)"
-    " UNION ALL SELECT test.id, test.name FROM newest CROSS JOIN test ON test.id = ("
+    " UNION SELECT test.id, test.name FROM newest CROSS JOIN test ON test.id = ("
     "SELECT id FROM test AS next WHERE next.path = :path AND next.name < newest.name"
     " ORDER BY next.name DESC, next.id DESC LIMIT 1)) SELECT id FROM newest)"
 )
@@ -210,24 +217,25 @@ class ResultsReader:
         )
 
     def _runs(self, rest: str, values: Sequence[object] = ()) -> list[RunRecord]:
-        rows = self._rows(f"{_RUN} {rest}", values)
-        return [
-            RunRecord(
-                id=row[0],
-                uuid=row[1],
-                started=row[2],
-                finished=row[3],
-                status=self._status(row[1], row[4]),
-                exit_status=row[5],
-                command_line=tuple(json.loads(row[6])),
-                rootdir=row[7],
-                versions=json.loads(row[8]),
-                git_commit=row[9],
-                git_dirty=None if row[10] is None else bool(row[10]),
-                collected=row[11],
-            )
-            for row in rows
-        ]
+        rows = self._rows("issSsIsssSII", f"{_RUN} {rest}", values)
+        with naming(self.path, "read"):
+            return [
+                RunRecord(
+                    id=row[0],
+                    uuid=row[1],
+                    started=row[2],
+                    finished=row[3],
+                    status=self._status(row[1], row[4]),
+                    exit_status=row[5],
+                    command_line=json_list_of_texts(row[6]),
+                    rootdir=row[7],
+                    versions=json_texts_by_name(row[8]),
+                    git_commit=row[9],
+                    git_dirty=None if row[10] is None else bool(row[10]),
+                    collected=row[11],
+                )
+                for row in rows
+            ]
 
     def latest_tests(self, path: str | None = None, *, stacks: bool = True) -> list[TestRecord]:
         """Return the newest result of each test, or only of the tests in the file *path*.
@@ -263,7 +271,9 @@ class ResultsReader:
 
     def nodeids(self) -> list[tuple[str, str, str]]:
         """Return path, name and newest node id of each test that has a result."""
-        rows = self._rows(f"SELECT path, name, nodeid FROM test WHERE {_LATEST_OF_ALL} ORDER BY id")
+        rows = self._rows(
+            "sss", f"SELECT path, name, nodeid FROM test WHERE {_LATEST_OF_ALL} ORDER BY id"
+        )
         return [(row[0], row[1], row[2]) for row in rows]
 
     def peaks_before(self, tests: Iterable[TestRecord]) -> dict[int, int]:
@@ -273,6 +283,7 @@ class ResultsReader:
         left out.
         """
         rows = self._in_chunks(
+            "ii",
             "SELECT later.id, phase.peak_bytes FROM test AS later"
             " JOIN phase ON phase.name = 'call' AND phase.test = ("
             "SELECT earlier.id FROM test AS earlier"
@@ -287,6 +298,7 @@ class ResultsReader:
     def history(self, path: str, name: str, limit: int | None = None) -> list[PastResult]:
         """Return what the last *limit* runs (None: all) measured of a test, the newest first."""
         rows = self._rows(
+            "ssSIsiI",
             "SELECT uuid, started, git_commit, git_dirty, outcome, peak_bytes,"
             " (SELECT limit_bytes FROM limit_check WHERE limit_check.test = test.id"
             " AND marker = 'limit_memory' ORDER BY id LIMIT 1)"
@@ -331,6 +343,7 @@ class ResultsReader:
         """
         newest = _CHANGED_TESTS if since else _ALL_TESTS
         rows = self._rows(
+            "iisssisiIISI",
             f"{newest} SELECT {_SUMMARY}",
             {"limit": limit, "path": after[0], "name": after[1], "since": since},
         )
@@ -350,8 +363,10 @@ class ResultsReader:
     def failing(self) -> list[tuple[str, str]]:
         """Return path and name of each test whose newest result failed or is over a limit."""
         rows = self._rows(
+            "ss",
             "SELECT path, name FROM test WHERE (outcome = 'failed' OR id IN"
-            f" (SELECT test FROM limit_check WHERE verdict = 'exceeded')) AND {_LATEST} ORDER BY id"
+            f" (SELECT test FROM limit_check WHERE verdict = 'exceeded')) AND {_LATEST}"
+            " ORDER BY id",
         )
         return [(row[0], row[1]) for row in rows]
 
@@ -372,13 +387,13 @@ class ResultsReader:
 
     def newest_result(self) -> int:
         """Return the id of the result that was stored last, 0 if there is none."""
-        rows = self._rows("SELECT max(id) FROM test")
+        rows = self._rows("I", "SELECT max(id) FROM test")
         return rows[0][0] or 0
 
     def names_after(self, result: int) -> set[tuple[str, str]]:
         """Return path and name of each test that has a result with an id larger than *result*."""
         # Not DISTINCT, for which SQLite would walk along the index of all names.
-        rows = self._rows("SELECT path, name FROM test WHERE id > ?", (result,))
+        rows = self._rows("ss", "SELECT path, name FROM test WHERE id > ?", (result,))
         return {(row[0], row[1]) for row in rows}
 
     def runs_of(self, results: Iterable[int]) -> dict[int, str]:
@@ -387,6 +402,7 @@ class ResultsReader:
         Without those that are not there, or no longer.
         """
         rows = self._in_chunks(
+            "is",
             "SELECT test.id, run.uuid FROM test JOIN run ON run.id = test.run",
             list(results),
             column="test.id",
@@ -400,6 +416,7 @@ class ResultsReader:
         order of lines; for each line the largest first.
         """
         rows = self._rows(
+            "isiisiii",
             "SELECT frame.line, stack.kind, sum(stack.bytes) AS size, sum(stack.allocations),"
             " test.nodeid, test.run, phase.peak_bytes, test.id"
             " FROM frame JOIN stack ON stack.site = frame.id AND stack.bytes >= ?"
@@ -416,10 +433,11 @@ class ResultsReader:
     def last_passing_peaks(self) -> dict[tuple[str, str], int]:
         """Return the peak, in bytes, of each test's newest passing run, by its path and name."""
         rows = self._rows(
+            "ssi",
             f"{_NEWEST} SELECT newest.path, newest.name, peak_bytes FROM newest"
             " JOIN phase ON phase.name = 'call' AND phase.test = ("
             "SELECT id FROM test WHERE test.path = newest.path AND test.name = newest.name"
-            " AND outcome = 'passed' ORDER BY id DESC LIMIT 1)"
+            " AND outcome = 'passed' ORDER BY id DESC LIMIT 1)",
         )
         return {(row[0], row[1]): row[2] for row in rows}
 
@@ -430,26 +448,29 @@ class ResultsReader:
         results says nothing any more.
         """
         rows = self._rows(
+            "ss",
             "SELECT DISTINCT test.path, test.name FROM phase JOIN test ON test.id = phase.test"
             # As in the index phase_heavy, or SQLite would not use it.
             " WHERE phase.name = 'call' AND phase.allocations >= 100000 AND ("
             "SELECT count(*) + 20 * count(counted.allocations) FROM test AS later"
             " LEFT JOIN phase AS counted ON counted.test = later.id AND counted.name = 'call'"
             " WHERE later.path = test.path AND later.name = test.name AND later.id > test.id"
-            ") < 20"
+            ") < 20",
         )
         return [(row[0], row[1]) for row in rows]
 
     def outcomes(self, run: int) -> dict[str, int]:
         """Return how many tests of *run* have ended up to now, by outcome."""
         rows = self._rows(
-            "SELECT outcome, count(*) FROM test WHERE run = ? GROUP BY outcome", (run,)
+            "si", "SELECT outcome, count(*) FROM test WHERE run = ? GROUP BY outcome", (run,)
         )
         return {row[0]: row[1] for row in rows}
 
     def newest_test(self, run: int) -> str | None:
         """Return the id of the test of *run* whose result came last, None before the first."""
-        rows = self._rows("SELECT nodeid FROM test WHERE run = ? ORDER BY id DESC LIMIT 1", (run,))
+        rows = self._rows(
+            "s", "SELECT nodeid FROM test WHERE run = ? ORDER BY id DESC LIMIT 1", (run,)
+        )
         return rows[0][0] if rows else None
 
     def settings(self) -> dict[str, int]:
@@ -458,11 +479,15 @@ class ResultsReader:
         ``memray_history`` is a number of results, ``memray_history_size`` one of bytes. What was
         never said, or has no bound, is left out.
         """
-        return {row[0]: row[1] for row in self._rows("SELECT name, value FROM setting")}
+        # The first files of version 1 had no such table.
+        if not self._rows("i", "SELECT 1 FROM sqlite_master WHERE name = 'setting'"):
+            return {}
+        return {row[0]: row[1] for row in self._rows("si", "SELECT name, value FROM setting")}
 
     def source(self, run: int, path: str) -> SourceRecord | None:
         """Return the text of *path* as *run* saw it, or None if it was not kept."""
         rows = self._rows(
+            "sss",
             "SELECT source.path, digest, text FROM run_source"
             " JOIN source ON source.id = run_source.source"
             " WHERE run_source.run = ? AND run_source.path = ?",
@@ -476,16 +501,20 @@ class ResultsReader:
             return "interrupted"
         return status
 
-    def _rows(self, sql: str, values: _Values = ()) -> list[sqlite3.Row]:
+    def _rows(self, kinds: str, sql: str, values: _Values = ()) -> list[sqlite3.Row]:
+        """Return the rows of a query, whose columns must be of these *kinds*."""
         with naming(self.path, "read"):
-            return self._connection.execute(sql, values).fetchall()
+            rows = self._connection.execute(sql, values).fetchall()
+            check_kinds(rows, kinds)
+        return rows
 
     def _tests(self, where: str, values: _Values = (), *, stacks: bool = True) -> list[TestRecord]:
         with naming(self.path, "read"):
             # One snapshot for all the statements, whatever is being written.
             self._connection.execute("BEGIN")
         try:
-            return self._tests_in_snapshot(where, values, with_stacks=stacks)
+            with naming(self.path, "read"):
+                return self._tests_in_snapshot(where, values, with_stacks=stacks)
         finally:
             with naming(self.path, "read"):
                 self._connection.execute("ROLLBACK")
@@ -493,36 +522,42 @@ class ResultsReader:
     def _tests_in_snapshot(
         self, where: str, values: _Values, *, with_stacks: bool
     ) -> list[TestRecord]:
-        rows = self._rows(f"{_TEST} WHERE {where} ORDER BY id", values)
+        rows = self._rows("iissisfS", f"{_TEST} WHERE {where} ORDER BY id", values)
         ids = [row[0] for row in rows]
         phases: dict[int, list[PhaseRecord]] = {}
         phase_rows = self._in_chunks(
+            "sisiIIi",
             "SELECT histogram, test, name, peak_bytes, allocated_bytes, allocations, alive_bytes"
             " FROM phase",
             ids,
         )
-        histograms = _loads_all([row[0] for row in phase_rows])
+        histograms = json_lists([row[0] for row in phase_rows])
         for row, histogram in zip(phase_rows, histograms, strict=True):
             phases.setdefault(row[1], []).append(PhaseRecord._make((*row[2:], tuple(histogram))))
         checks: dict[int, list[CheckRecord]] = {}
         for row in self._in_chunks(
+            "isiiss",
             "SELECT test, marker, limit_bytes, measured_bytes, verdict, message FROM limit_check",
             ids,
             order="id",
         ):
             checks.setdefault(row[0], []).append(CheckRecord(*row[1:]))
         stack_rows = self._in_chunks(
+            "sisii",
             "SELECT frames, test, kind, bytes, allocations FROM stack",
             ids if with_stacks else (),
             order="bytes DESC, id",
         )
-        frame_ids = _loads_all([row[0] for row in stack_rows])
-        frames = self._frames({frame for each in frame_ids for frame in each})
+        frame_ids = json_lists([row[0] for row in stack_rows])
         stacks: dict[int, list[StackRecord]] = {}
-        for row, each in zip(stack_rows, frame_ids, strict=True):
-            stacks.setdefault(row[1], []).append(
-                StackRecord._make((*row[2:], tuple(frames[frame] for frame in each)))
-            )
+        try:
+            frames = self._frames({frame for each in frame_ids for frame in each})
+            for row, each in zip(stack_rows, frame_ids, strict=True):
+                stacks.setdefault(row[1], []).append(
+                    StackRecord._make((*row[2:], tuple(frames[frame] for frame in each)))
+                )
+        except KeyError as error:
+            raise UnreadableError("a call stack names a frame that is not there") from error
         return [
             TestRecord(
                 id=row[0],
@@ -544,23 +579,26 @@ class ResultsReader:
         return {
             row[0]: FrameRecord(*row[1:])
             for row in self._in_chunks(
-                "SELECT id, function, path, line, kind FROM frame", sorted(ids), column="id"
+                "issis",
+                "SELECT id, function, path, line, kind FROM frame",
+                sorted(ids),
+                column="id",
             )
         }
 
     def _in_chunks(
-        self, select: str, ids: Sequence[int], *, column: str = "test", order: str | None = None
+        self,
+        kinds: str,
+        select: str,
+        ids: Sequence[int],
+        *,
+        column: str = "test",
+        order: str | None = None,
     ) -> list[sqlite3.Row]:
         rows: list[sqlite3.Row] = []
         for start in range(0, len(ids), _CHUNK):
             chunk = ids[start : start + _CHUNK]
             marks = ",".join("?" * len(chunk))
             sql = f"{select} WHERE {column} IN ({marks})" + (f" ORDER BY {order}" if order else "")
-            rows += self._rows(sql, chunk)
+            rows += self._rows(kinds, sql, chunk)
         return rows
-
-
-def _loads_all(texts: Sequence[str]) -> list[list[Any]]:
-    """Parse JSON lists, all at once: one by one takes several times as long."""
-    parsed: list[list[Any]] = json.loads(f"[{','.join(texts)}]")
-    return parsed

@@ -1,0 +1,1 @@
+"""Running tests with pytest: what to run, how, and how it ends."""
