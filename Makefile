@@ -29,15 +29,15 @@ test-python: .venv/installed-dev ## Run the Python tests
 	$(BIN)/python -m pytest -n 2
 
 .PHONY: test-pythons
-test-pythons: .venv/installed-dev ## Run most of the plugin's tests on the other Pythons that are here
-	@scripts/test-pythons.sh --ignore=tests/plugin/test_with_others.py \
-		--ignore=tests/plugin/test_faults.py --ignore=tests/plugin/test_replay.py \
-		--ignore=tests/plugin/commands --ignore=tests/plugin/test_memray_report.py \
-		--ignore=tests/plugin/test_export_command.py --ignore=tests/plugin/test_several_machines.py \
-		--ignore=tests/store/test_interrupted_runs.py
+test-pythons: .venv/installed-dev ## Run what depends on Python's version on the others that are here
+	@scripts/test-pythons.sh $(addprefix tests/plugin/test_,$(addsuffix .py,shared_capture plugin markers \
+		leaked_objects early_verdicts kinds_of_tests heavy_tests opening cli summary export_kinds)) \
+		$(addprefix tests/store/test_,$(addsuffix .py,results reading migrating added_tables)) \
+		$(addprefix tests/lsp_server/test_,$(addsuffix .py,results_in_the_editor tests_in_source \
+		markers_in_source pytest_configuration running_from_the_editor))
 
 .PHONY: test-pythons-all
-test-pythons-all: .venv/installed-dev ## Run all of the plugin's tests there, and in the Debian chroot
+test-pythons-all: .venv/installed-dev ## Run all of Python's tests there, and the plugin's in the Debian chroot
 	@scripts/test-pythons.sh
 	scripts/test-trixie.sh
 

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# test-pythons.sh [PYTEST-ARGUMENTS…]
-# Runs the plugin's and the store's tests with every other CPython that memlens supports and that is
-# here (on PATH or under pyenv), and once with pytest 8. .venv's own Python is `make test-python`'s.
+# test-pythons.sh [TESTS…]: runs tests, all of Python's if none are named, with every other CPython
+# that memlens supports and that is here (on PATH or under pyenv): the oldest of them with pytest 8,
+# the others with pytest 9. .venv's own Python is `make test-python`'s.
 # Each gets a virtual environment in build/pythons, made anew when pyproject.toml changes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 supported=(3.10 3.11 3.12 3.13)
 home=build/pythons
-arguments=("$@")
+[ $# -gt 0 ] || set -- tests/plugin tests/store tests/lsp_server
+tests=("$@")
 export PYTHONDONTWRITEBYTECODE=1
 
 # Whether $1 really is a CPython of version $2 (what pyenv puts on PATH may refuse to start), and
@@ -47,8 +48,8 @@ run() {
       { cat "$folder.log" && return 1; }
     echo "$state" >"$folder/installed"
   fi
-  if "$folder/bin/python" -m pytest -q -p no:cacheprovider -n 2 tests/plugin tests/store \
-    "${arguments[@]}" >"$folder.log" 2>&1; then
+  if "$folder/bin/python" -m pytest -q -p no:cacheprovider -n 2 \
+    "${tests[@]}" >"$folder.log" 2>&1; then
     echo "CPython $2 with pytest $3: $(tail -n 1 "$folder.log")"
   else
     echo "CPython $2 with pytest $3 failed:"
@@ -66,8 +67,12 @@ for version in "${supported[@]}"; do
     [ "$version" = "$tested" ] || absent+=("$version")
     continue
   fi
-  [ -n "$oldest" ] || { oldest=$version && run "$python" "$version" 8 || failed=1; }
-  [ "$version" = "$tested" ] || run "$python" "$version" 9 || failed=1
+  if [ -z "$oldest" ]; then
+    oldest=$version
+    run "$python" "$version" 8 || failed=1
+  elif [ "$version" != "$tested" ]; then
+    run "$python" "$version" 9 || failed=1
+  fi
 done
 [ ${#absent[@]} -eq 0 ] || echo "Not here, so not tested: CPython ${absent[*]}"
 exit $failed

@@ -22,7 +22,11 @@ import pytest
 
 if TYPE_CHECKING:
     from memlens.revision import RevisionQuestion
-    from memlens.store import ResultsError, ResultsWriter, RunRecord, TestRecord
+    from memlens.spare import SpareResults
+    from memlens.store import ResultsWriter, RunRecord, TestRecord
+
+#: Added to why the project could not keep results.
+_IN_REPORTS = "; only this run's reports have them"
 
 
 @dataclass(eq=False, repr=False)
@@ -53,13 +57,19 @@ class Recorder:
     #: How many results of each test are kept, and how many bytes of all (None: any number).
     history: int = 50
     history_size: int | None = 500 * 1024**2
+    #: Whether reports are made of the run. They need its results even if the project cannot keep
+    #: them.
+    has_reports: bool = False
     #: Of the tests measured so far, of their stacks only who allocated.
     tests: list[TestRecord] = field(default_factory=list)
     #: What went wrong in writing, in plain words.
     faults: list[str] = field(default_factory=list)
-    #: Whether the database has at least one of them.
+    #: Whether the project's database has at least one of them.
     has_stored: bool = False
+    #: Whether nothing is written any more.
     _has_failed: bool = False
+    #: What is written to, for reports, after the project's database has failed; None before.
+    _spare: SpareResults | None = None
     #: Of tests that are being run or whose measurement is awaited, by node id and worker.
     _outcomes: dict[tuple[str, str | None], _Outcome] = field(default_factory=dict)
     #: None until the first measured test, and after writing failed.
@@ -121,9 +131,13 @@ class Recorder:
             outcome=outcome.outcome, duration=outcome.duration, worker=key[1]
         )
         self.tests.append(_outline(test))
+        self._keep(test)
+
+    def _keep(self, test: TestRecord) -> None:
+        """Write to the project's database, or once that has failed, for reports, to a spare one."""
         if self._has_failed:
             return
-        from memlens.store import ResultsError, ResultsWriter, database_path
+        from memlens.store import ResultsWriter, database_path
 
         try:
             if self._writer is None:
@@ -132,9 +146,39 @@ class Recorder:
                 self._revision = RevisionQuestion(self.rootdir)
                 self._writer = ResultsWriter(database_path(self.rootdir), self.run)
             self._writer.add_test(test)
-            self.has_stored = True
-        except ResultsError as error:
+            self.has_stored |= self._spare is None
+        except Exception as error:  # noqa: BLE001 - no fault of ours is a failure of the run's
             self._fault(error)
+            if self.has_reports and self._spare is None:
+                self._begin_spare()
+                self._keep(test)
+
+    def _begin_spare(self) -> None:
+        """Go on in a spare database, with what the run has written to the project's."""
+        from memlens.spare import SpareResults
+        from memlens.store import database_path
+
+        stored_in = database_path(self.rootdir) if self.has_stored else None
+        try:
+            self._spare = SpareResults(self.run, stored_in)
+        except Exception as error:  # noqa: BLE001 - as above
+            self.faults.append(f"reports lack results: {_words(error)}")
+            return
+        self._writer = self._spare.writer
+        self._has_failed = False
+        if stored_in is None and len(self.tests) > 1:
+            self.faults.append("reports lack what was measured before that")
+        else:
+            self.faults[-1] += _IN_REPORTS
+
+    @property
+    def database(self) -> Path | None:
+        """Where the results of this run are until `close`, None if they are nowhere."""
+        from memlens.store import database_path
+
+        if self._spare is not None:
+            return self._spare.path
+        return database_path(self.rootdir) if self.has_stored else None
 
     def finish(self, exit_status: int) -> None:
         """Note the run's end and close the file."""
@@ -147,8 +191,6 @@ class Recorder:
         revision = self._revision.answer() if self._revision is not None else None
         if self._writer is None:
             return
-        from memlens.store import ResultsError
-
         try:
             self._writer.finish(
                 exit_status,
@@ -156,21 +198,26 @@ class Recorder:
                 git_commit=revision.commit if revision else None,
                 git_dirty=revision.dirty if revision else None,
             )
-            if exit_status != pytest.ExitCode.INTERRUPTED:  # else it is wanted to end
+            # Not if it is wanted to end.
+            if exit_status != pytest.ExitCode.INTERRUPTED and self._spare is None:
                 self._trim(self._writer)
-            self.faults += self._writer.notices
             self._writer.close()
-        except ResultsError as error:
+            self.faults += self._writer.notices
+        except Exception as error:  # noqa: BLE001 - as above
             self._fault(error)
         self._writer = None
 
-    def _trim(self, writer: ResultsWriter) -> None:
-        from memlens.store import ResultsError
+    def close(self) -> None:
+        """Forget what the project could not keep: the reports are made. After `finish`."""
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
 
+    def _trim(self, writer: ResultsWriter) -> None:
         try:
             writer.trim(runs=self.history, size=self.history_size)
-        except ResultsError as error:
-            self.faults.append(f"old results were not dropped: {error}")
+        except Exception as error:  # noqa: BLE001 - as above
+            self.faults.append(f"old results were not dropped: {_words(error)}")
 
     @functools.cached_property
     def run(self) -> RunRecord:
@@ -198,16 +245,29 @@ class Recorder:
             collected=self.collected,
         )
 
-    def _fault(self, error: ResultsError) -> None:
-        from memlens.store import ResultsError
+    def _fault(self, error: Exception) -> None:
+        from memlens.store import ResultsError, database_path
 
         self._has_failed = True
+        # Somebody may have deleted it.
+        self.has_stored &= database_path(self.rootdir).is_file()
         if self._writer is not None:
             writer, self._writer = self._writer, None
             self.faults += writer.notices
             with suppress(ResultsError):  # one message about this file is enough
                 writer.close()
-        self.faults.append(f"results were not kept: {error}")
+        if self._spare is None:
+            self.faults.append(f"results were not kept: {_words(error)}")
+        else:
+            self.faults = [fault.removesuffix(_IN_REPORTS) for fault in self.faults]
+            self.faults.append(f"reports lack results: {_words(error)}")
+
+
+def _words(error: Exception) -> str:
+    from memlens.store import ResultsError
+
+    # Only of what we know is the message enough.
+    return str(error) if isinstance(error, ResultsError) else f"{type(error).__name__}: {error}"
 
 
 def worker_of(report: pytest.TestReport) -> str | None:

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
@@ -37,6 +38,8 @@ def test_check_prints_one_line_a_diagnostic_in_the_order_of_the_code(measured: P
     result = run(measured, "memlens", "check")
     assert result.returncode == 1
     assert [line.split(maxsplit=3)[:3] for line in result.stdout.splitlines()] == [
+        ["shop/catalog.py:12:5:", "info", "memory-hotspot"],
+        ["shop/orders.py:20:13:", "info", "memory-hotspot"],
         ["shop/sessions.py:20:5:", "warning", "leak-site"],
         ["tests/test_catalog.py:10:5:", "error", "memory-limit-exceeded"],
         ["tests/test_orders.py:11:5:", "error", "memory-limit-exceeded"],
@@ -54,9 +57,34 @@ def test_check_names_files_as_one_types_them_here(measured: Path) -> None:
 
 def test_check_forgets_findings_in_files_that_are_gone(measured: Path, tmp_path: Path) -> None:
     project = Path(shutil.copytree(measured, tmp_path / "copy"))
-    shutil.rmtree(project / "tests")
+    (project / "tests" / "test_catalog.py").unlink()
+    (project / "tests" / "test_sessions.py").unlink()
     result = run(project, "memlens", "check")
-    assert result.stdout.split()[:3] == ["shop/sessions.py:20:5:", "warning", "leak-site"]
+    assert [line.split()[1:3] for line in result.stdout.splitlines()] == [
+        ["info", "memory-hotspot"],
+        ["info", "memory-hotspot"],
+        ["warning", "leak-site"],
+        ["error", "memory-limit-exceeded"],
+    ]
+    assert "tests/test_catalog.py, tests/test_sessions.py" in result.stderr
+    assert result.returncode == 1
+
+
+def test_check_tells_of_tests_near_their_limit_and_is_content(tmp_path: Path) -> None:
+    test = """
+        import pytest
+
+        @pytest.mark.limit_memory("24 MB")
+        def test_near():
+            bytearray(23 << 20)
+    """
+    (tmp_path / "pytest.ini").write_text("[pytest]")
+    (tmp_path / "test_it.py").write_text(dedent(test))
+    assert run(tmp_path, "pytest", "--memray", "-q").returncode == 0
+    result = run(tmp_path, "memlens", "check")
+    assert result.stdout.startswith(
+        "test_it.py:5:5: info memory-near-limit test_near: Peak memory of 23.0 MiB"
+    )
     assert result.returncode == 0
 
 
@@ -99,7 +127,13 @@ def test_check_help_has_an_example_and_the_exit_statuses() -> None:
 def test_without_a_command_the_commands_are_named() -> None:
     result = run(REPOSITORY, "memlens")
     assert result.returncode == 2
-    assert "COMMAND" in result.stderr
+    assert result.stdout == ""
+    asked = run(REPOSITORY, "memlens", "--help")
+    assert asked.returncode == 0
+    assert asked.stdout == result.stderr
+    for command in ("report", "check", "clear"):
+        assert f"\n    {command} " in asked.stdout
+    assert "\n  memlens report " in asked.stdout.partition("examples:")[2]
 
 
 def test_the_demo_succeeds_when_exactly_the_intended_tests_fail(tmp_path: Path) -> None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -143,22 +146,190 @@ def test_what_cannot_be_written_at_the_end_is_a_warning(project: pytest.Pytester
     )
 
 
-def test_results_that_were_not_kept_are_no_report_and_no_failure(project: pytest.Pytester) -> None:
-    project.makepyfile(test_it="def test_a(): pass")
-    (project.path / ".memlens").write_text("in the way")
-    result = project.runpytest("--memray", "--memray-report=json")
+def in_the_way(database: Path) -> None:
+    database.parent.write_text("no folder", encoding="utf-8")
+
+
+def newer_schema(database: Path) -> None:
+    database.parent.mkdir()
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA application_id = 0x4D4C454E")
+        connection.execute("PRAGMA user_version = 1000")
+        connection.execute("CREATE TABLE new (id INTEGER)")
+
+
+@pytest.mark.parametrize(
+    ("hindrance", "workers"), [(in_the_way, ()), (newer_schema, ("-n1",))], ids=["alone", "xdist"]
+)
+def test_reports_have_what_the_project_cannot_keep(
+    project: pytest.Pytester, hindrance: Callable[[Path], None], workers: tuple[str, ...]
+) -> None:
+    hindrance(database_path(project.path))
+    kinds = [f"--memray-report={kind}" for kind in KINDS]
+    result = project.runpytest("--memray", *workers, *kinds)
+    result.assert_outcomes(failed=1, xfailed=1, passed=5)
+    (warning,) = [line for line in result.outlines if line.startswith("memlens warning: ")]
+    assert warning.startswith("memlens warning: results were not kept: ")
+    assert str(database_path(project.path).parent) in warning
+    assert warning.endswith("; only this run's reports have them")
+    whole = read(project.path / "memlens.json")
+    assert len(whole["tests"]) == 7
+    assert all(test["stacks"] for test in whole["tests"])
+    (run,) = whole["runs"]
+    assert (run["status"], run["exit_status"], run["collected"]) == ("finished", 1, 7)
+    for name, kind in KINDS.items():
+        if kind.path is not None:
+            result.stdout.fnmatch_lines([f"Report: {kind.path} ({name})"])
+    result.stdout.fnmatch_lines(["::error file=test_it.py,line=4,*Peak memory of 4.0 MiB is over*"])
+    result.stdout.no_fnmatch_line("Results:*")
+
+
+FILLING_THE_DISK = """
+import resource
+import sqlite3
+import pytest
+
+def test_first():
+    pass
+
+# What was written gets by much larger than a file with the same results would be.
+def test_pads(request):
+    database = request.config.rootpath / ".memlens" / "results.db"
+    with sqlite3.connect(database) as connection:
+        connection.execute("CREATE TABLE padding (bytes BLOB)")
+        connection.execute("INSERT INTO padding VALUES (zeroblob(2000000))")
+    connection.close()
+
+def test_fills_the_disk(request):
+    written = request.config.rootpath / ".memlens" / "results.db-wal"
+    limit = int(written.stat().st_size * {share})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+
+@pytest.mark.limit_memory("2 MB")
+def test_over():
+    kept = bytearray(4 * 1024 * 1024)
+
+def test_frees_the_disk():
+    no_limit = resource.RLIM_INFINITY
+    resource.setrlimit(resource.RLIMIT_FSIZE, (no_limit, no_limit))
+"""
+
+
+@pytest.fixture
+def temporary(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the only place where the inner run's temporary files can be."""
+    folder = project.mkdir("temporary")
+    monkeypatch.setenv("TMPDIR", str(folder))
+    # What waits would be kept after the disk has room again.
+    project.makeconftest("from memlens import pending; pending.LONGEST_WAIT = 0.0")
+    return folder
+
+
+def test_a_report_has_what_was_kept_before_the_disk_was_full_and_what_came_after(
+    project: pytest.Pytester, temporary: Path
+) -> None:
+    project.makepyfile(test_it=FILLING_THE_DISK.format(share=1))
+    result = project.runpytest_subprocess("--memray", "--memray-report=json")
+    result.assert_outcomes(passed=4, failed=1)
+    result.stdout.fnmatch_lines(
+        ["memlens warning: results were not kept: *; only this run's reports have them"]
+    )
+    names = [test["nodeid"] for test in read(project.path / "memlens.json")["tests"]]
+    assert names == [
+        f"test_it.py::test_{name}"
+        for name in ("first", "pads", "fills_the_disk", "over", "frees_the_disk")
+    ]
+    assert [path.name for path in temporary.iterdir() if path.name.startswith("memlens-")] == []
+
+
+def test_a_report_says_what_it_lacks_when_there_is_no_room_for_results_at_all(
+    project: pytest.Pytester, temporary: Path
+) -> None:
+    # Enough for a capture, not for a database.
+    project.makepyfile(test_it=FILLING_THE_DISK.format(share=0.025))
+    result = project.runpytest_subprocess("--memray", "--memray-report=json")
+    result.assert_outcomes(passed=4, failed=1)
+    warnings = [line for line in result.outlines if line.startswith("memlens warning: ")]
+    kept, lacking = warnings
+    assert kept.startswith("memlens warning: results were not kept: ")
+    assert kept.endswith("disk I/O error")
+    assert lacking.startswith("memlens warning: reports lack results: cannot write the results in")
+    names = [test["nodeid"] for test in read(project.path / "memlens.json")["tests"]]
+    assert names == ["test_it.py::test_first", "test_it.py::test_pads"]
+    assert [path.name for path in temporary.iterdir() if path.name.startswith("memlens-")] == []
+
+
+def test_a_report_says_that_it_lacks_what_somebody_has_deleted(project: pytest.Pytester) -> None:
+    project.makeconftest("from memlens import pending; pending.LONGEST_WAIT = 0.0")
+    project.makepyfile(
+        test_it="""
+        import shutil
+
+        def test_first():
+            pass
+
+        def test_replaces(request):
+            folder = request.config.rootpath / ".memlens"
+            shutil.rmtree(folder)
+            folder.write_text("no folder")
+
+        def test_last():
+            pass
+        """
+    )
+    result = project.runpytest_subprocess("--memray", "--memray-report=json")
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["memlens warning: no report was written (json): *"])
+    result.stdout.fnmatch_lines(
+        [
+            "memlens warning: results were not kept: *",
+            "memlens warning: reports lack what was measured before that",
+        ]
+    )
+    names = [test["nodeid"] for test in read(project.path / "memlens.json")["tests"]]
+    assert names == ["test_it.py::test_replaces", "test_it.py::test_last"]
+
+
+def test_without_any_place_for_results_no_report_is_written_and_nothing_fails(
+    project: pytest.Pytester,
+) -> None:
+    project.makepyfile(
+        test_it="""
+        import tempfile
+
+        def test_a():
+            # From here on there is no place for temporary files.
+            tempfile.tempdir = __file__
+        """
+    )
+    in_the_way(database_path(project.path))
+    result = project.runpytest_subprocess("--memray", "--memray-report=json")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        [
+            "memlens warning: results were not kept: *",
+            "memlens warning: reports lack results: *",
+            "memlens warning: no report was written (json): there is no place for results",
+        ]
+    )
     assert not (project.path / "memlens.json").exists()
 
 
-@pytest.mark.parametrize("arguments", [["--memray", "-n1", "-k", "nothing"], ["-k", "nothing"]])
-def test_a_run_that_measures_nothing_writes_a_report_of_nothing(
-    project: pytest.Pytester, arguments: list[str]
+@pytest.mark.parametrize(
+    ("arguments", "advice"),
+    [
+        (["--memray", "-n1", "-k", "nothing"], ""),
+        (["-k", "nothing"], ": add --memray to measure every test"),
+        (["-k", "named"], ": add --memray to measure every test"),
+    ],
+)
+def test_a_run_that_measures_nothing_writes_a_report_of_nothing_and_says_so(
+    project: pytest.Pytester, arguments: list[str], advice: str
 ) -> None:
-    project.runpytest(*arguments, "--memray-report=json")
+    result = project.runpytest(*arguments, "--memray-report=json")
     assert read(project.path / "memlens.json") == {"schema": 1, "runs": [], "tests": []}
     assert not database_path(project.path).exists()
+    warning = f"memlens warning: no test was measured, so reports are empty{advice}"
+    assert result.outlines.count(warning) == 1
 
 
 def test_collecting_only_leaves_the_last_report_alone(project: pytest.Pytester) -> None:
@@ -181,13 +352,18 @@ def summary(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.parametrize("value", ["true", "1"])
 def test_in_github_actions_a_failed_limit_is_annotated_without_being_asked(
-    project: pytest.Pytester, summary: Path
+    project: pytest.Pytester, summary: Path, monkeypatch: pytest.MonkeyPatch, value: str
 ) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", value)
     result = project.runpytest()
     annotations = [line for line in result.outlines if line.startswith("::")]
     place = f"{project.path.name}/test_it.py"
-    assert [line.partition(",col")[0] for line in annotations] == [f"::error file={place},line=4"]
+    assert [line.partition(",col")[0] for line in annotations] == [
+        f"::error file={place},line=4",
+        f"::notice file={place},line=5",
+    ]
     text = summary.read_text(encoding="utf-8")
     assert "### Memory: 1 of 2 tests over the limit" in text
     result.stdout.fnmatch_lines(["Report: summary.md (github)"])

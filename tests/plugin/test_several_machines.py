@@ -129,7 +129,7 @@ def test_shards_combined_say_what_one_run_says(
     unsplit = project(tmp_path / "unsplit")
     measure(unsplit)
     assert findings(here) == findings(unsplit)
-    assert len(findings(here)) == 4
+    assert len(findings(here)) == 6
     compared = run(here, "memlens", "compare", str(database_path(unsplit)), "--at-least=2 MB")
     assert compared.returncode == 0
     assert "0 appeared, 0 vanished, 10 within 2.0 MiB" in compared.stdout.splitlines()[-1]

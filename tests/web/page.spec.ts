@@ -1,7 +1,10 @@
+import type { Locator } from "@playwright/test";
+
 import {
   type Document,
   frame,
   leakLimit,
+  MIB,
   memoryLimit,
   passed,
   reportOf,
@@ -346,6 +349,99 @@ test("ten thousand tests are searched and sorted at once, a page at a time", asy
   expect(longest).toBeLessThan(500);
   await expect(page.getByText(/of 10,000 tests/)).toBeVisible();
 });
+
+for (const width of [1280, 800, 320]) {
+  test(`column headings stay in view on a page ${width} pixels wide`, async ({
+    page,
+    openReport,
+  }) => {
+    await page.setViewportSize({ width, height: 700 });
+    const tests = Array.from({ length: 60 }, (_, index) =>
+      passed(`tests/test_it.py::test_number_${index}`, 100 - index),
+    );
+    await openReport(reportOf(...tests));
+    const head = page.getByRole("columnheader", { name: "Peak" });
+    const boxOf = async (of: Locator) => (await of.boundingBox()) ?? { y: Number.NaN, height: 0 };
+    await page.locator(".row").nth(40).scrollIntoViewIfNeeded();
+    expect(await page.evaluate(() => scrollY)).toBeGreaterThan(500);
+    await expect(head).toBeInViewport({ ratio: 1 });
+    // Nothing of a row is to be seen through what stays, nor above it.
+    const tools = await boxOf(page.locator(".tools"));
+    const { y: top, height } = await boxOf(head);
+    expect(top).toBeCloseTo(Math.max(tools.y + tools.height, 0), 0);
+
+    // Nor does what stays cover the test that the keyboard goes to, or a link.
+    const focused = page.locator(".test:focus");
+    await page.locator(".test").nth(40).focus();
+    for (let pressed = 0; pressed < 20; pressed += 1) {
+      await page.keyboard.press("ArrowUp");
+      expect((await boxOf(focused)).y).toBeGreaterThanOrEqual(top + height);
+    }
+    await page.evaluate((id) => {
+      location.hash = `#test=${encodeURIComponent(id)}`;
+    }, "tests/test_it.py::test_number_30");
+    await expect(focused).toContainText("test_number_30");
+    expect((await boxOf(focused)).y).toBeGreaterThanOrEqual(top + height);
+
+    // It is no picture: it sorts.
+    await head.getByRole("button").click();
+    await expect(head).toHaveAttribute("aria-sort", "ascending");
+  });
+}
+
+for (const width of [320, 360, 420, 800, 1280]) {
+  test(`nothing sticks out of a page ${width} pixels wide`, async ({ page, openReport }) => {
+    await page.setViewportSize({ width, height: 800 });
+    const report = shop();
+    const [, heavy, leaky] = report.tests;
+    if (heavy === undefined || leaky === undefined) {
+      throw new Error("the shop has no such tests");
+    }
+    const large = {
+      peak_bytes: 1022.9 * MIB,
+      allocated_bytes: 1022.9 * MIB,
+      allocations: 2_345_678,
+      alive_bytes: 0,
+      histogram: null,
+    };
+    heavy.phases = ["setup", "call", "teardown"].map((name) => ({ name, ...large }));
+    heavy.limits = [
+      { ...memoryLimit(1022.9, 512), marker: "memray_default_limit" },
+      { ...leakLimit(3, 0), limit_bytes: 0, marker: "limit_leaked_objects" },
+    ];
+    // So much no test allocates, and no marker is so long; but a page shows what a database says.
+    leaky.phases = [{ name: "call", ...large, allocations: 1e15 }];
+    leaky.limits = [{ ...leakLimit(3, 1), marker: "limit".repeat(20), message: "m".repeat(99) }];
+    for (const each of [heavy, leaky]) {
+      each.history.push({ run: "run-2", outcome: "failed", peak_bytes: 1022.9 * MIB });
+    }
+    await openReport(report);
+    for (const [name, tables] of [
+      ["test_small", 2],
+      ["test_heavy", 3],
+      ["test_leaky", 3],
+    ] as const) {
+      await page.getByRole("button", { name }).click();
+      const details = page.getByRole("region", { name });
+      await expect(details.locator(".small")).toHaveCount(tables);
+      for (const summary of await details.getByText("All runs").all()) {
+        await summary.click();
+      }
+      const { card, frames, over } = await page.evaluate(() => ({
+        card: document.querySelector(".details")?.getBoundingClientRect().right ?? 0,
+        frames: [...document.querySelectorAll(".small-frame")].map((frame) => ({
+          right: frame.getBoundingClientRect().right,
+          hidden: frame.scrollWidth - frame.clientWidth,
+        })),
+        over: document.documentElement.scrollWidth - innerWidth,
+      }));
+      expect(over).toBe(0);
+      expect(frames.filter(({ right }) => right > card)).toEqual([]);
+      // Only what is unheard of has to be scrolled for.
+      expect(name === "test_leaky" || frames.every(({ hidden }) => hidden === 0)).toBe(true);
+    }
+  });
+}
 
 for (const colorScheme of ["light", "dark"] as const) {
   test(`text can be read in ${colorScheme} colours`, async ({ page, openReport }) => {

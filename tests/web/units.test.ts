@@ -25,6 +25,18 @@ test("a share is 100 % only when it is all, and more when it is over", () => {
   ]);
 });
 
+test("a share is rounded as in the terminal, a half to the even number", () => {
+  // As Python has them: [f"{share:.0%}" for share in (0.125, 1.2708, 1.275, 1.125, 1.375, 2.004)]
+  expect([0.125, 1.2708, 1.275, 1.125, 1.375, 2.004].map(formatShare)).toEqual([
+    "12 %",
+    "127 %",
+    "127 %",
+    "112 %",
+    "138 %",
+    "200 %",
+  ]);
+});
+
 test("durations have the unit that fits", () => {
   expect([0.0004, 0.035, 0.9999, 1.25, 59.996, 125].map(formatDuration)).toEqual([
     "0.4 ms",

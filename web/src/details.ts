@@ -4,6 +4,7 @@ import { element } from "./dom";
 import { showFlameGraph } from "./flameGraph";
 import { type Point, showHistory } from "./history";
 import type { Limit, Phase, Stack, Test } from "./report";
+import { smallTable } from "./smallTable";
 import { showStackList } from "./stackList";
 import { formatCount, formatDuration, formatShare, formatSize } from "./units";
 
@@ -76,7 +77,7 @@ function limits(all: readonly Limit[]): HTMLElement {
   for (const limit of all) {
     body.append(
       row(
-        element("th", { scope: "row" }, element("code", {}, limit.marker)),
+        element("th", { scope: "row" }, element("code", {}, ...breakable(limit.marker))),
         number(formatSize(limit.measured_bytes)),
         number(limit.limit_bytes > 0 ? formatSize(limit.limit_bytes) : "none allowed"),
         element(
@@ -94,7 +95,7 @@ function limits(all: readonly Limit[]): HTMLElement {
       body.append(row(element("td", { colspan: "4", class: "message quiet" }, limit.message)));
     }
   }
-  return table(["Limit", "-Measured", "-Limit", "Verdict"], body);
+  return smallTable(["Limit", "-Measured", "-Limit", "Verdict"], body);
 }
 
 function phases(all: readonly Phase[]): HTMLElement {
@@ -113,19 +114,13 @@ function phases(all: readonly Phase[]): HTMLElement {
       ),
     );
   }
-  return table(["Phase", "-Peak", "-Allocated in all", "-Allocations"], body);
+  return smallTable(["Phase", "-Peak", "-Allocated in all", "-Allocations"], body);
 }
 
-/** A title that begins with "-" is of numbers, and so goes right. */
-function table(titles: readonly string[], body: HTMLElement): HTMLElement {
-  const head = row();
-  for (const title of titles) {
-    const name = title.replace(/^-/, "");
-    head.append(
-      element("th", { scope: "col", ...(name === title ? {} : { class: "number" }) }, name),
-    );
-  }
-  return element("table", { class: "small" }, element("thead", {}, head), body);
+/** Returns *name* with places after its underscores at which a line may end. */
+function breakable(name: string): (Node | string)[] {
+  const [first = "", ...others] = name.split("_");
+  return [first, ...others.flatMap((part) => ["_", element("wbr"), part])];
 }
 
 function row(...cells: HTMLElement[]): HTMLElement {

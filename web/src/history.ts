@@ -1,6 +1,7 @@
 // A test's peak over runs, as a small chart and as a table.
 
 import { element, svg } from "./dom";
+import { smallTable } from "./smallTable";
 import { formatSize } from "./units";
 
 /** One run's result. */
@@ -95,16 +96,10 @@ function asTable(points: readonly Point[]): HTMLElement {
       ),
     );
   }
-  const head = element("tr");
-  for (const title of ["Run", "Peak", "Outcome"]) {
-    head.append(
-      element("th", { scope: "col", ...(title === "Peak" ? { class: "number" } : {}) }, title),
-    );
-  }
   return element(
     "details",
     {},
     element("summary", {}, "All runs"),
-    element("table", { class: "small" }, element("thead", {}, head), body),
+    smallTable(["Run", "-Peak", "Outcome"], body),
   );
 }

@@ -70,11 +70,14 @@ export function showTable(host: HTMLElement, rows: readonly Row[], options: Tabl
     element("thead", {}, headRow()),
     body,
   );
-  host.replaceChildren(
-    element("div", { class: "tools" }, search, filters(), count),
-    tableElement,
-    pager.element,
-  );
+  const tools = element("div", { class: "tools" }, search, filters(), count);
+  host.replaceChildren(tools, tableElement, pager.element);
+  // The headings stay in view below the tools, which are higher where they need two lines.
+  new ResizeObserver(() => {
+    // Rounded down, or a row would be seen between them.
+    const height = Math.floor(tools.getBoundingClientRect().height);
+    host.style.setProperty("--tools-height", `${height}px`);
+  }).observe(tools);
   search.addEventListener("input", () => change({ search: search.value }));
   body.addEventListener("keydown", moveFocus);
   draw();

@@ -28,8 +28,15 @@ export function formatShare(share: number): string {
   if (percent > 0 && percent < 1) {
     return "<1 %";
   }
-  const rounded = percent < 100 ? Math.min(Math.round(percent), 99) : Math.ceil(percent);
-  return `${COUNT.format(rounded)} %`;
+  const rounded = roundToEven(percent);
+  const isAll = rounded === 100;
+  return `${COUNT.format(isAll ? rounded + Math.sign(percent - 100) : rounded)} %`;
+}
+
+/** Rounds as Python does, and so the terminal: of two whole numbers as near, to the even one. */
+function roundToEven(value: number): number {
+  const rounded = Math.round(value);
+  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
 
 /** Returns seconds as text: "0.4 ms", "35 ms", "1.25 s", "2 min 5 s". */

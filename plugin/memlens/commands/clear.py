@@ -17,10 +17,15 @@ from memlens.commands.common import (
     shown_path,
 )
 from memlens.sizes import format_size
-from memlens.store import DATABASE_NAME, FOLDER_NAME, ResultsError, ResultsReader
-
-#: What SQLite keeps beside a database (https://www.sqlite.org/tempfiles.html).
-_BESIDE = ("-wal", "-shm", "-journal")
+from memlens.store import (
+    DATABASE_NAME,
+    FOLDER_NAME,
+    ResultsError,
+    ResultsReader,
+    delete_results,
+    size_of_results,
+)
+from memlens.store.running import is_written_to
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,7 +34,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         commands,
         "clear",
         summary="delete the results",
-        description="Delete all results, after asking.",
+        description="Delete all results, after asking. Not while a run is writing to them.",
         examples="memlens clear\nmemlens clear --yes",
         exit_status="0 deleted, 1 you said no, 2 it could not be done",
     )
@@ -40,16 +45,18 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Delete the results if the user agrees."""
     path = results_path(arguments)
+    if is_written_to(path):
+        raise CommandError(
+            f"a pytest run is writing to {shown_path(path)}: clear when it has ended"
+        )
     what = _contents(path)
     if not confirm(f"Delete {what} in {shown_path(path)}?", yes=arguments.yes):
         print("memlens: nothing was deleted", file=sys.stderr)
         return FOUND
     try:
-        # The database last: a log without its database would be taken for that of a new one.
-        for name in (*(f"{path.name}{end}" for end in _BESIDE), path.name):
-            path.with_name(name).unlink(missing_ok=True)
+        delete_results(path)
     except OSError as error:
-        raise CommandError(f"cannot delete {path}: {error}") from error
+        raise CommandError(f"cannot delete {path}: {error.strerror}") from error
     print(f"Deleted {what}.")
     return FINE
 
@@ -68,8 +75,6 @@ def _contents(path: Path) -> str:
         # What cannot be read may be deleted, but only where nothing but results can be.
         if not path.is_file() or (path.parent.name, path.name) != (FOLDER_NAME, DATABASE_NAME):
             raise
-        return f"a file that this memlens cannot read ({format_size(path.stat().st_size)})"
-    size = format_size(path.stat().st_size)
-    going_on = any(run.status == "running" for run in runs)
-    warning = ", one still running" if going_on else ""
-    return f"{counted(len(runs), 'run')} of {counted(tests, 'test')} ({size}{warning})"
+        return f"a file that this memlens cannot read ({format_size(size_of_results(path))})"
+    size = format_size(size_of_results(path))
+    return f"{counted(len(runs), 'run')} of {counted(tests, 'test')} ({size})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 from memlens.commands.common import (
@@ -10,11 +11,13 @@ from memlens.commands.common import (
     CommandError,
     add_command,
     counted,
+    demand_results,
+    results_in,
     results_path,
     shown_path,
 )
-from memlens.commands.screen import progress
-from memlens.store import DATABASE_NAME, database_path
+from memlens.commands.screen import printable, progress
+from memlens.store import DATABASE_NAME
 from memlens.store.combining import combine
 
 
@@ -44,9 +47,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.add_argument(
         "-o",
         "--output",
-        type=Path,
+        type=_output,
         metavar="OUT",
-        help="where to merge them (default: as --results)",
+        help="where to merge them, a file or a folder for it (default: as --results)",
     )
     parser.add_argument(
         "--map",
@@ -61,6 +64,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     parser.set_defaults(run=run)
 
 
+def _output(text: str) -> Path:
+    path = Path(text)
+    if text.endswith(("/", os.sep)) and not path.exists():  # a folder that is yet to be made
+        return path / DATABASE_NAME
+    return results_in(path)
+
+
 def _mapping(text: str) -> tuple[str, str]:
     there, separator, here = text.partition("=")
     if not (there and separator and here):
@@ -70,24 +80,20 @@ def _mapping(text: str) -> tuple[str, str]:
 
 def run(arguments: argparse.Namespace) -> int:
     """Merge the files."""
-    sources = [_results_in(path) for path in arguments.files]
-    target: Path = arguments.output if arguments.output is not None else results_path(arguments)
+    sources = [results_in(path) for path in arguments.files]
+    for source, given in zip(sources, arguments.files, strict=True):
+        demand_results(source, given)
+    target: Path | None = arguments.output
+    if target is None:
+        target = results_path(arguments, to_read=False)
     try:
         with progress("Combining") as tell:
             combined = combine(sources, target, maps=dict(arguments.maps), progress=tell)
     except ValueError as error:
         raise CommandError(f"--map: {error}") from None
     print(
-        f"Combined {counted(len(sources), 'file')} into {shown_path(target)}:"
+        f"Combined {counted(len(sources), 'file')} into {printable(shown_path(target))}:"
         f" {counted(combined.new_runs, 'new run')}, {counted(combined.new_tests, 'new result')};"
         f" {counted(combined.runs, 'run')}, {counted(combined.tests, 'result')} in all."
     )
     return FINE
-
-
-def _results_in(path: Path) -> Path:
-    """Return the results file that *path* is, or that is in it."""
-    if not path.is_dir():
-        return path
-    inside = database_path(path)
-    return inside if inside.is_file() else path / DATABASE_NAME

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
+from memlens.commands.screen import printable
 from memlens.sizes import format_size, parse_size
 from memlens.store import (
     DATABASE_NAME,
@@ -59,8 +60,8 @@ def add_command(
         "--results",
         type=Path,
         metavar="PATH",
-        help=f"the results to read (default: the nearest {FOLDER_NAME}/{DATABASE_NAME}, from here"
-        " upwards)",
+        help="the results to read, a file or the folder that it is in (default: the nearest"
+        f" {FOLDER_NAME}/{DATABASE_NAME}, from here upwards)",
     )
     return parser
 
@@ -88,10 +89,40 @@ def size_argument(text: str) -> int:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def results_path(arguments: argparse.Namespace) -> Path:
-    """Return the results that `--results` names, else the nearest from here upwards."""
+def results_path(arguments: argparse.Namespace, *, to_read: bool = True) -> Path:
+    """Return the results that `--results` names, else the nearest from here upwards.
+
+    Raises:
+        CommandError: they are named, *to_read*, and not there.
+    """
     given: Path | None = arguments.results
-    return given if given is not None else nearest_results(Path.cwd())
+    if given is None:
+        return nearest_results(Path.cwd())
+    path = results_in(given)
+    if to_read:
+        demand_results(path, given)
+    return path
+
+
+def results_in(path: Path) -> Path:
+    """Return the results file that *path* is or, of a folder, that is in it or would be."""
+    if not path.is_dir() and path.name != FOLDER_NAME:
+        return path
+    inside = database_path(path)
+    return inside if inside.is_file() else path / DATABASE_NAME
+
+
+def demand_results(path: Path, given: Path) -> None:
+    """Have *path*, which was found for what the user has *given*, be there.
+
+    Raises:
+        CommandError: it is not.
+    """
+    if path.exists():
+        return
+    if given.is_dir():
+        raise CommandError(f"there are no results in the folder {given}: no {path.name} is in it")
+    raise CommandError(f"there is no file {given}")
 
 
 def nearest_results(folder: Path) -> Path:
@@ -124,31 +155,55 @@ def shown_path(path: Path) -> str:
 def selected(
     tests: Sequence[TestRecord], prefixes: Sequence[str], rootdir: Path
 ) -> list[TestRecord]:
-    """Return those of *tests* that one of *prefixes* names: a folder, file, class or test.
-
-    A prefix is a node id or the beginning of one, as pytest takes it: relative to the rootdir or
-    to the folder one is in.
+    """Return those of *tests* that one of *prefixes* names, all without any; see `named`.
 
     Raises:
         CommandError: a prefix names none of them.
     """
-    chosen: set[int] = set()
+    nodeids = [test.nodeid for test in tests]
+    chosen: set[str] = set()
     for prefix in prefixes:
-        found = {n for n, test in enumerate(tests) if is_named(test.nodeid, prefix, rootdir)}
+        found = named(nodeids, prefix, rootdir)
         if not found:
-            none_like(prefix, [test.nodeid for test in tests])
-        chosen |= found
-    return [test for n, test in enumerate(tests) if n in chosen or not prefixes]
+            none_like(prefix, nodeids)
+        chosen.update(found)
+    return [test for test in tests if test.nodeid in chosen or not prefixes]
 
 
-def is_named(nodeid: str, prefix: str, rootdir: Path) -> bool:
-    """Return whether *prefix* names the test *nodeid*, or what it is in."""
-    return any(_begins(nodeid, each) for each in _spellings(prefix, rootdir))
+def named(nodeids: Sequence[str], wanted: str, rootdir: Path) -> list[str]:
+    """Return those of *nodeids* that *wanted* names: a folder, file, class or test.
+
+    It is a node id or the beginning of one, as pytest takes it, relative to the rootdir or to the
+    folder one is in, or as it is printed. If that is none, it is the name of a test or class alone.
+    """
+    spellings = _spellings(wanted, rootdir)
+    printed = {nodeid: printable(nodeid) for nodeid in nodeids}
+    return [
+        nodeid
+        for nodeid in nodeids
+        if "." in spellings  # the rootdir itself
+        or any(_begins(nodeid, each) or _begins(printed[nodeid], each) for each in spellings)
+    ] or [
+        nodeid
+        for nodeid in nodeids
+        if _is_called(nodeid, wanted) or _is_called(printed[nodeid], wanted)
+    ]
+
+
+def _is_called(nodeid: str, wanted: str) -> bool:
+    """Return whether *wanted* is the name of the test or a class of it, or the names of both."""
+    name = nodeid.partition("::")[2]
+    while name:
+        if _begins(name, wanted):
+            return True
+        # A "::" in parameters parts nothing.
+        outer, parted, name = name.partition("::")
+        if not parted or "[" in outer:
+            return False
+    return False
 
 
 def _begins(nodeid: str, prefix: str) -> bool:
-    if prefix == ".":
-        return True
     rest = nodeid.removeprefix(prefix)
     # "test_a" does not name "test_ab", nor does "tests/a" name "tests/a.py".
     return rest == "" or (len(rest) < len(nodeid) and rest.startswith(("/", "::", "[")))
@@ -181,7 +236,7 @@ def none_like(wanted: str, nodeids: Sequence[str]) -> NoReturn:
 
 def listed(names: Sequence[str]) -> str:
     """Return the first few *names*, one a line, and how many more there are."""
-    lines = [f"  {name}" for name in names[:_SUGGESTED]]
+    lines = [f"  {printable(name)}" for name in names[:_SUGGESTED]]
     if len(names) > _SUGGESTED:
         lines.append(f"  and {len(names) - _SUGGESTED:,} more")
     return "\n".join(lines)
@@ -260,7 +315,7 @@ def confirm(question: str, *, yes: bool) -> bool:
             f"{question} Nobody can be asked, since standard input is no terminal:"
             " say --yes if you mean it"
         )
-    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    print(f"{printable(question)} [y/N] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
     if not answer.endswith("\n"):  # Ctrl-D
         print(file=sys.stderr)

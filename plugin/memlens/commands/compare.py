@@ -14,18 +14,19 @@ from memlens.commands.common import (
     NOISE,
     add_command,
     counted,
+    results_path,
     signed_size,
     size_argument,
     whole_number,
 )
 from memlens.commands.comparison import Difference, Kind, compare
 from memlens.commands.screen import Column, Line, Piece, Screen, printable, table
-from memlens.commands.states import State, is_file, read_state
+from memlens.commands.states import State, read_state
 from memlens.sizes import format_size
 
 _KINDS: tuple[Kind, ...] = ("grew", "shrank", "appeared", "vanished")
 _STYLES = {"grew": "red", "shrank": "green", "appeared": "cyan", "vanished": "dim"}
-_PERCENTAGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*", re.ASCII)
+_PERCENTAGE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%?\s*", re.ASCII)
 
 
 class Comparison(NamedTuple):
@@ -73,7 +74,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "head",
         metavar="HEAD",
         nargs="?",
-        help="what is (default: the last run; the newest result of every test if BASE is a file)",
+        help="what is (default: the last run; if BASE is a commit, all runs of the last run's"
+        " commit; if BASE is a file, the newest result of every test)",
     )
     parser.add_argument(
         "--fail-on",
@@ -114,8 +116,9 @@ def _percentage(text: str) -> float:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write the comparison; return 1 if a test has grown by more than is allowed."""
-    base = read_state(arguments.base, arguments.results)
-    head = read_state(arguments.head, arguments.results, like_a_file=is_file(arguments.base))
+    path = results_path(arguments)
+    base = read_state(arguments.base, path)
+    head = read_state(arguments.head, path, beside=base)
     comparison = Comparison(
         base,
         head,
@@ -130,8 +133,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _text(comparison: Comparison, screen: Screen) -> Iterator[Line]:
-    yield [Piece("base  ", "dim"), _state(comparison.base)]
-    yield [Piece("head  ", "dim"), _state(comparison.head)]
+    for role, state in (("base", comparison.base), ("head", comparison.head)):
+        yield [Piece(f"{role}  ", "dim"), _state(state)]
+        if state.left_out:
+            yield [Piece(f"      {_left_out(state)}", "dim")]
     for kind in _KINDS:
         differences = comparison.of(kind)
         if not differences:
@@ -182,6 +187,15 @@ def _state(state: State) -> str:
     return f"{state.name}, {counted(len(state.tests), 'test')}"
 
 
+def _whole_state(state: State) -> str:
+    return f"{_state(state)} ({_left_out(state)})" if state.left_out else _state(state)
+
+
+def _left_out(state: State) -> str:
+    more = counted(state.left_out, "more test")
+    return f"{more} in other runs of this commit: give the commit for all"
+
+
 def _totals(comparison: Comparison) -> str:
     counts = [f"{len(comparison.of(kind)):,} {kind}" for kind in _KINDS]
     same = len(comparison.of("same"))
@@ -190,6 +204,8 @@ def _totals(comparison: Comparison) -> str:
 
 def _verdict(comparison: Comparison) -> str:
     allowed = f"{(comparison.allowed or 0) * 100:g} %"
+    if all(each.base is None or each.head is None for each in comparison.differences):
+        return "No test is in both: none could be compared"
     if not comparison.failed:
         return f"No test grew by more than {allowed}"
     return f"{counted(comparison.failed, 'test')} grew by more than {allowed}"
@@ -226,8 +242,8 @@ def _markdown(comparison: Comparison, screen: Screen) -> Iterator[Line]:
         yield ["</details>"]
     yield []
     yield [
-        f"<sub>{_escaped(_state(comparison.base))} {screen.arrow()}"
-        f" {_escaped(_state(comparison.head))}."
+        f"<sub>{_escaped(_whole_state(comparison.base))} {screen.arrow()}"
+        f" {_escaped(_whole_state(comparison.head))}."
         " Peak memory, measured by memlens.</sub>"
     ]
 

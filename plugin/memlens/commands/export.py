@@ -94,12 +94,7 @@ def run(arguments: argparse.Namespace) -> int:
         text = render_test(arguments.format, results, *tests)
     else:
         text = render(arguments.format, results)
-    try:
-        _write(arguments, results, text)
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise CommandError(f"not written: {error}") from None
+    _write(arguments.output, results, text, github=arguments.format == "github")
     return FINE
 
 
@@ -117,13 +112,14 @@ def _tests(reader: ResultsReader, arguments: argparse.Namespace) -> list[TestRec
     return selected(tests, arguments.nodeids, rootdir_of(reader))
 
 
-def _write(arguments: argparse.Namespace, results: Results, text: str) -> None:
-    output: str = arguments.output
-    if arguments.format == "github":
-        # GitHub Actions reads annotations from what a step prints.
+def _write(output: str, results: Results, text: str, *, github: bool) -> None:
+    path = None if output == _STDOUT else Path(output)
+    if github or path is None:  # GitHub Actions reads annotations from what a step prints
         sys.stdout.write(text)
-        append_summary(results, None if output == _STDOUT else Path(output))
-    elif output == _STDOUT:
-        sys.stdout.write(text)
-    else:
-        write_text(Path(output), text)
+    try:
+        if github:
+            append_summary(results, path)
+        elif path is not None:
+            write_text(path, text)
+    except OSError as error:
+        raise CommandError(f"not written: {error}") from None

@@ -16,6 +16,7 @@ from memlens.commands.common import (
     size_argument,
     whole_number,
 )
+from memlens.commands.screen import printable
 from memlens.sizes import format_size
 from memlens.store import ResultsReader
 from memlens.store.trimming import trim
@@ -77,6 +78,6 @@ def run(arguments: argparse.Namespace) -> int:
     sizes = before if before == after else f"{before}, now {after}"
     print(
         f"Dropped {counted(trimmed.tests, 'result')} and {counted(trimmed.runs, 'run')}"
-        f" from {shown_path(path)} ({sizes})."
+        f" from {printable(shown_path(path))} ({sizes})."
     )
     return FINE

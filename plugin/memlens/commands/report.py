@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from memlens.commands.common import (
@@ -13,6 +14,7 @@ from memlens.commands.common import (
     add_command,
     counted,
     is_over_limit,
+    named,
     peak_of,
     results_path,
     rootdir_of,
@@ -29,8 +31,6 @@ from memlens.store import CheckRecord, ResultsError, ResultsReader, TestRecord
 #: From this share of its limit on a test is coloured as near it.
 _ALARMING = 0.9
 _BAR = 10
-#: Columns of a terminal in which there is room for bars.
-_ROOM_FOR_BARS = 100
 
 
 class Row(NamedTuple):
@@ -116,8 +116,10 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             tests = reader.tests_of(runs[0].id or 0, stacks=False)
             title = run_name(runs[0])
+        rootdir = rootdir_of(reader)
+        others = _others(reader, tests, arguments.nodeids, rootdir)
         try:
-            tests = selected(tests, arguments.nodeids, rootdir_of(reader))
+            tests = selected(tests, arguments.nodeids, rootdir)
         except CommandError as error:
             if arguments.all:
                 raise
@@ -135,7 +137,25 @@ def run(arguments: argparse.Namespace) -> int:
             screen.write([f"and {len(shown) - len(listed):,} more"])
         screen.write()
     screen.write(_totals(rows))
+    if others:
+        screen.write(
+            [Piece(f"{counted(others, 'more test')} in other runs: --all shows them", "dim")]
+        )
     return FINE
+
+
+def _others(
+    reader: ResultsReader, tests: Sequence[TestRecord], prefixes: Sequence[str], rootdir: Path
+) -> int:
+    """Return how many tests that *prefixes* name, all without any, have results but not in *tests*.
+
+    They are those of other shards, if results of several machines are combined here.
+    """
+    here = {(test.path, test.name) for test in tests}
+    others = [nodeid for path, name, nodeid in reader.nodeids() if (path, name) not in here]
+    if not prefixes:
+        return len(others)
+    return len({nodeid for prefix in prefixes for nodeid in named(others, prefix, rootdir)})
 
 
 def _row(test: TestRecord, before: Mapping[int, int]) -> Row:
@@ -157,11 +177,11 @@ def _table(rows: Sequence[Row], screen: Screen, *, durations: bool) -> Iterator[
         Column("peak"),
         Column("limit"),
         Column("share"),
-        Column("", right=False),
+        Column("", right=False, optional=True),
         Column("change"),
         Column("duration"),
     )
-    bars = screen.width is not None and screen.width >= _ROOM_FOR_BARS
+    bars = screen.width is not None
     new = "new" if any(row.change is not None for row in rows) else ""
     cells = []
     for row in rows:

@@ -5,7 +5,6 @@ rich does the colours. It comes with memray, so where that has no build all is p
 
 from __future__ import annotations
 
-import io
 import os
 import shutil
 import sys
@@ -101,6 +100,8 @@ class Column(NamedTuple):
     heading: str
     #: Numbers stand on the right.
     right: bool = True
+    #: Whether it gives way to node ids.
+    optional: bool = False
 
 
 def table(
@@ -108,8 +109,9 @@ def table(
 ) -> Iterator[Line]:
     """Yield *rows* under their headings. The last cell of a row is its node id, which has none.
 
-    Columns in which nothing stands are left out. A node id that does not fit into *width* gets a
-    line of its own: it is never broken, so that it can be copied.
+    Columns in which nothing stands are left out, and optional ones if the node ids fit into *width*
+    only without them. If they do not fit at all, each gets a line of its own: it is never broken,
+    so that it can be copied.
     """
     used = [n for n in range(len(columns)) if any(row[n].text for row in rows)]
     widths = {
@@ -120,9 +122,17 @@ def table(
     def _padded(text: str, n: int) -> str:
         return f"{text:>{widths[n]}}" if columns[n].right else f"{text:<{widths[n]}}"
 
+    longest = max((len(printable(row[-1].text)) for row in rows), default=0)
+
+    def _fits(shown: Sequence[int], text: int) -> bool:
+        return width is None or sum(widths[n] + 2 for n in shown) + text <= width
+
+    needed = [n for n in used if not columns[n].optional]
+    if not _fits(used, longest) and (_fits(needed, longest) or not _fits(used, 0)):
+        used = needed
+    beside = _fits(used, longest)
     if any(columns[n].heading for n in used):
         yield [Piece("  ".join(_padded(columns[n].heading, n) for n in used), "dim")]
-    taken = sum(widths[n] + 2 for n in used)
     for row in rows:
         cells: list[Piece | str] = []
         for n in used:
@@ -134,7 +144,7 @@ def table(
                 if columns[n].right
                 else [Piece(text, style), padding, "  "]
             )
-        if width is None or taken + len(printable(row[-1].text)) <= width:
+        if beside:
             yield [*cells, row[-1]]
         else:
             yield cells
@@ -148,13 +158,6 @@ def printable(text: str) -> str:
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
     )
-
-
-def make_encodable() -> None:
-    """Have standard output and error write what their encoding lacks as escapes, not fail."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 @contextmanager

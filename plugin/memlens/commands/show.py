@@ -14,9 +14,9 @@ from memlens.commands.common import (
     add_command,
     commit_name,
     counted,
-    is_named,
     listed,
     local_time,
+    named,
     none_like,
     results_path,
     rootdir_of,
@@ -95,20 +95,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _the_test(reader: ResultsReader, wanted: str, rootdir: Path) -> TestRecord:
     """Return the newest result of the one test that *wanted* names."""
-    known = reader.nodeids()
-    exact = [entry for entry in known if entry[2] == wanted]
-    found = exact or [entry for entry in known if is_named(entry[2], wanted, rootdir)]
-    if not found:  # as one says it: the name alone, with its class or without
-        ending = re.compile(rf"(?:.*::)?{re.escape(wanted)}(?:\[.*)?", re.DOTALL)
-        found = [entry for entry in known if ending.fullmatch(entry[1])]
-    names = [entry[2] for entry in found]
+    known = {nodeid: (path, name) for path, name, nodeid in reader.nodeids()}
+    found = [wanted] if wanted in known else named([*known], wanted, rootdir)
     if not found:
-        none_like(wanted, [entry[2] for entry in known])
+        none_like(wanted, [*known])
     if len(found) > 1:
         raise CommandError(
-            f"{wanted!r} is {counted(len(found), 'test')}; say which\n{listed(names)}"
+            f"{wanted!r} is {counted(len(found), 'test')}; say which\n{listed(found)}"
         )
-    test = reader.latest_test(*found[0][:2])
+    test = reader.latest_test(*known[found[0]])
     assert test is not None
     return test
 

@@ -16,17 +16,28 @@ _ASCII_FORKS = (("`- ", "   "), ("|- ", "|  "))
 class Node:
     """A call, and what was allocated by way of it."""
 
-    def __init__(self, frame: FrameRecord | None = None, repeats: int = 1) -> None:
-        """*frame* is None where there is nothing but native code, and for the root."""
+    def __init__(
+        self, frame: FrameRecord | None = None, repeats: int = 1, *, itself: bool = False
+    ) -> None:
+        """*frame* is None where there is nothing but native code, for the root, and if *itself*."""
         self.frame = frame
+        #: Whether this stands for what its caller allocated without calling anything.
+        self.itself = itself
         #: How many calls of the same place in a row this stands for.
         self.repeats = repeats
         self.bytes = 0
+        #: How many of these bytes no callee allocated.
+        self.own_bytes = 0
         self._callees: dict[tuple[FrameRecord | None, int], Node] = {}
 
-    def callees(self) -> list[Node]:
-        """Return what it calls, the largest first."""
-        return sorted(self._callees.values(), key=lambda node: -node.bytes)
+    def parts(self) -> list[Node]:
+        """Return where its bytes went, the largest part first: what it calls, and itself."""
+        parts = [*self._callees.values()]
+        if parts and self.own_bytes:
+            itself = Node(itself=True)
+            itself.bytes = self.own_bytes
+            parts.append(itself)
+        return sorted(parts, key=lambda node: -node.bytes)
 
     def callee(self, frame: FrameRecord | None, repeats: int) -> Node:
         """Return that callee, a new one if it has none such."""
@@ -44,6 +55,7 @@ def tree(stacks: Sequence[StackRecord], *, native: bool = False) -> Node:
         for frame, repeats in _calls(stack, native=native):
             node = node.callee(frame, repeats)
             node.bytes += stack.bytes
+        node.own_bytes += stack.bytes
     return root
 
 
@@ -65,29 +77,30 @@ def tree_lines(
 ) -> Iterator[Line]:
     """Yield what *root* calls as lines; *shown* says where a frame is.
 
-    A call's only callee stands below it, not beside it: so deep stacks stay on the screen.
+    A callee that has all its caller's bytes stands below that, without a size; where they part the
+    tree branches. So deep stacks stay on the screen, and what branches off sums up.
     """
     last, others = _FORKS if unicode else _ASCII_FORKS
     # Not by recursion: a stack may be as deep as Python allows. What is left to write: a node, and
     # what stands before it and before what it calls.
-    left = [(node, "", "") for node in reversed(root.callees())]
+    left = [(node, "", "") for node in reversed(root.parts())]
     while left:
         node, before, below = left.pop()
-        told = None
+        size = format_size(node.bytes)
         while True:
-            # Where nothing is lost on the way, the size need not be said again.
-            size = "" if node.bytes == told else format_size(node.bytes)
             yield [Piece(f"{size:>10}", "bold"), f"  {before}", *_call(node, shown)]
-            told, callees = node.bytes, node.callees()
-            if len(callees) != 1:
+            parts = node.parts()
+            if len(parts) != 1:
                 break
-            node, before = callees[0], below
-        for callee in reversed(callees):
-            fork = last if callee is callees[-1] else others
-            left.append((callee, below + fork[0], below + fork[1]))
+            size, node, before = "", parts[0], below
+        for part in reversed(parts):
+            fork = last if part is parts[-1] else others
+            left.append((part, below + fork[0], below + fork[1]))
 
 
 def _call(node: Node, shown: Callable[[FrameRecord], str]) -> Line:
+    if node.itself:
+        return [Piece("(itself)", "dim")]
     if node.frame is None:
         return [Piece("outside of Python code", "dim")]
     repeats = f" ({node.repeats:,} times)" if node.repeats > 1 else ""

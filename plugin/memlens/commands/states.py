@@ -7,20 +7,23 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from memlens.commands.common import (
     CommandError,
     commit_name,
     counted,
     listed,
-    nearest_results,
+    results_in,
     rootdir_of,
     run_name,
     short,
     shown_path,
 )
 from memlens.store import ResultsError, ResultsReader, RunRecord, TestRecord
+
+#: How a state was named.
+Kind = Literal["file", "run", "commit"]
 
 _LAST = re.compile(r"last(?:~(\d+))?")
 _HEXADECIMAL = re.compile(r"[0-9a-f-]{4,}", re.IGNORECASE)
@@ -35,55 +38,112 @@ class State(NamedTuple):
     name: str
     #: Without stacks.
     tests: list[TestRecord]
+    #: What it was named by: so what it can be compared with.
+    kind: Kind
+    #: Of one run of a commit: how many tests only other runs of that commit have measured.
+    left_out: int = 0
 
 
-def read_state(wanted: str | None, results: Path | None, *, like_a_file: bool = False) -> State:
-    """Return what *wanted* names in *results* (None: the nearest from here), or the file it is.
+def read_state(wanted: str | None, results: Path, *, beside: State | None = None) -> State:
+    """Return what *wanted* names in the file *results*, or the results file that it is.
 
-    Without *wanted* that is the last run, or the newest result of every test if it is to be
-    *like_a_file*.
+    Without *wanted* that is what can stand *beside* another state: beside a file the newest result
+    of every test, beside a commit all runs of the last run's commit, else the last run.
 
     Raises:
         CommandError: it names nothing, or several things.
         ResultsError: the results cannot be read.
     """
     if wanted is not None and is_file(wanted):
-        return _whole(Path(wanted))
-    path = results if results is not None else nearest_results(Path.cwd())
-    if wanted is None and like_a_file:
-        return _whole(path)
-    with ResultsReader(path) as reader:
+        return _whole(results_in(Path(wanted)))
+    kind = beside.kind if beside is not None and wanted is None else "run"
+    if kind == "file":
+        return _whole(results)
+    with ResultsReader(results) as reader:
         runs = reader.measured_runs()
         if not runs:
             raise ResultsError(
-                f"no run in {path} has measured a test: 'pytest --memray' measures all"
+                f"no run in {results} has measured a test: 'pytest --memray' measures all"
             )
-        name, chosen = _named(wanted or "last", runs, rootdir_of(reader))
-        return State(name, reader.tests_of(*(run.id or 0 for run in chosen), stacks=False))
+        if kind == "commit":
+            named = _as_things_are(runs)
+        else:
+            named = _named(wanted or "last", runs, rootdir_of(reader))
+        tests = reader.tests_of(*(run.id or 0 for run in named.runs), stacks=False)
+        left_out = 0
+        if named.kind == "run":
+            others = _rest_of_commit(named.runs[0], runs)
+            of_others = reader.tests_of(*(run.id or 0 for run in others), stacks=False)
+            left_out = len(_keys(of_others) - _keys(tests))
+        return State(named.name, tests, named.kind, left_out)
 
 
 def is_file(wanted: str) -> bool:
-    """Return whether *wanted* is a file's name, and no run's."""
-    if _LAST.fullmatch(wanted):
-        return False
-    return Path(wanted).is_file()
+    """Return whether *wanted* names a file, or a folder with results in it, and no run."""
+    return not _LAST.fullmatch(wanted) and results_in(Path(wanted)).is_file()
 
 
 def _whole(path: Path) -> State:
     with ResultsReader(path) as reader:
-        return State(
-            f"newest results of every test in {shown_path(path)}", reader.latest_tests(stacks=False)
-        )
+        tests = reader.latest_tests(stacks=False)
+        return State(f"newest results of every test in {shown_path(path)}", tests, "file")
 
 
-def _named(wanted: str, runs: Sequence[RunRecord], rootdir: Path) -> tuple[str, list[RunRecord]]:
-    """Return the runs, newest first, that *wanted* names, and what they are called."""
+def _keys(tests: Sequence[TestRecord]) -> set[tuple[str, str]]:
+    return {(test.path, test.name) for test in tests}
+
+
+class _Named(NamedTuple):
+    """Runs, the newest first, and what they are called."""
+
+    name: str
+    runs: list[RunRecord]
+    kind: Kind
+
+
+def _as_things_are(runs: Sequence[RunRecord]) -> _Named:
+    """Return all runs that measured what the last one did, in parts or again."""
+    last = runs[0]
+    if last.git_commit is None:
+        return _Named(run_name(last), [last], "run")
+    # With changes, what was measured of the commit before them still stands where nothing newer is.
+    chosen = [
+        run
+        for run in runs
+        if run.git_commit == last.git_commit and (last.git_dirty or not run.git_dirty)
+    ]
+    if len(chosen) == 1:
+        return _Named(run_name(last), chosen, "run")
+    return _Named(_commit_and_runs(last, chosen), chosen, "commit")
+
+
+def _of_commit(commit: str, runs: Sequence[RunRecord]) -> list[RunRecord]:
+    of_commit = [run for run in runs if run.git_commit == commit]
+    # What was measured with other changes is not quite that commit.
+    return [run for run in of_commit if not run.git_dirty] or of_commit
+
+
+def _rest_of_commit(run: RunRecord, runs: Sequence[RunRecord]) -> list[RunRecord]:
+    """Return the others of the runs that the commit of *run* stands for, if *run* is of them."""
+    if run.git_commit is None:
+        return []
+    chosen = _of_commit(run.git_commit, runs)
+    return [other for other in chosen if other.id != run.id] if run in chosen else []
+
+
+def _commit_and_runs(newest: RunRecord, chosen: Sequence[RunRecord]) -> str:
+    name = commit_name(newest.git_commit, newest.git_dirty)
+    return f"commit {name}, {counted(len(chosen), 'run')}"
+
+
+def _named(wanted: str, runs: Sequence[RunRecord], rootdir: Path) -> _Named:
+    """Return the runs that *wanted* names."""
     last = _LAST.fullmatch(wanted)
     if last:
         back = int(last[1] or 0)
         if back >= len(runs):
             raise CommandError(f"{wanted!r}: there are results of {counted(len(runs), 'run')} only")
-        return run_name(runs[back]), [runs[back]]
+        return _Named(run_name(runs[back]), [runs[back]], "run")
     by_uuid = [run for run in runs if run.uuid.startswith(wanted.lower())]
     commits = sorted({run.git_commit for run in runs if run.git_commit})
     by_commit = [commit for commit in commits if commit.startswith(wanted.lower())]
@@ -106,12 +166,9 @@ def _named(wanted: str, runs: Sequence[RunRecord], rootdir: Path) -> tuple[str, 
     if len(found) > 1:
         raise CommandError(f"{wanted!r} may be each of these; say more of it\n{listed(found)}")
     if by_uuid:
-        return found[0], by_uuid
-    of_commit = [run for run in runs if run.git_commit == by_commit[0]]
-    # What was measured with other changes is not quite that commit.
-    chosen = [run for run in of_commit if not run.git_dirty] or of_commit
-    name = commit_name(by_commit[0], chosen[0].git_dirty)
-    return f"commit {name}, {counted(len(chosen), 'run')}", chosen
+        return _Named(found[0], by_uuid, "run")
+    chosen = _of_commit(by_commit[0], runs)
+    return _Named(_commit_and_runs(chosen[0], chosen), chosen, "commit")
 
 
 def _newest_names(runs: Sequence[RunRecord]) -> str:

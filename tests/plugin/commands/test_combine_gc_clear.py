@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from memlens.sizes import format_size
 from memlens.store import ResultsReader, ResultsWriter, RunRecord, database_path
 
 from .helpers import MIB, measured, memlens, on_a_terminal, write_run
@@ -57,6 +58,45 @@ def test_a_folder_stands_for_the_results_in_it(tmp_path: Path) -> None:
     result = memlens(tmp_path, "combine", "shard-1", "shard-2", "-o", "all.db")
     assert result.returncode == 0, result.stderr
     assert peaks(tmp_path / "all.db") == {A: 1, B: 2}
+
+
+@pytest.mark.parametrize(
+    ("output", "where"),
+    [
+        ("out/", "out/results.db"),
+        ("there", "there/results.db"),
+        (".memlens", ".memlens/results.db"),
+        ("project", "project/.memlens/results.db"),
+    ],
+)
+def test_a_folder_may_be_named_to_merge_into(tmp_path: Path, output: str, where: str) -> None:
+    one = write_run(tmp_path, "run-1", measured(A, 1), database=tmp_path / "1.db")
+    (tmp_path / "there").mkdir()
+    write_run(tmp_path / "project", "run-2", measured(B, 2))
+    result = memlens(tmp_path, "combine", str(one), "-o", output)
+    assert result.returncode == 0, result.stderr
+    assert f" into {where}: " in result.stdout
+    assert peaks(tmp_path / where)[A] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["combine", "no.db"], "there is no file no.db"),
+        (["combine", "empty"], "there are no results in the folder empty: no results.db is in it"),
+        (["report", "--results", "no.db"], "there is no file no.db"),
+        (["check", "--results", "empty"], "there are no results in the folder empty"),
+        (["compare", "last", "--results", "no/such.db"], "there is no file no/such.db"),
+    ],
+)
+def test_what_is_not_there_is_said_to_be_not_there(
+    tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    result = memlens(tmp_path, *arguments)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert "pytest --memray" not in result.stderr
 
 
 def test_folders_of_another_machine_are_mapped(tmp_path: Path) -> None:
@@ -216,16 +256,36 @@ def test_clear_does_not_take_a_pipe_for_an_answer(project: Path) -> None:
     assert database_path(project).exists()
 
 
-def test_clear_says_that_a_run_is_going_on(project: Path) -> None:
+def test_clear_waits_for_no_run_but_refuses(project: Path) -> None:
     with ResultsReader(database_path(project)) as reader:
         (last,) = reader.runs()
     going_on: RunRecord = last._replace(uuid="run-now", status="running")
     writer = ResultsWriter(database_path(project), going_on)
-    result = memlens(project, "clear")
+    result = memlens(project, "clear", "--yes")
+    assert result.returncode == 2
+    assert result.stderr == (
+        "memlens: a pytest run is writing to .memlens/results.db: clear when it has ended\n"
+    )
     writer.finish(0)
     writer.close()
-    assert "one still running" in result.stderr
-    assert "one still running" not in memlens(project, "clear").stderr
+    assert memlens(project, "clear", "--yes").stdout.startswith("Deleted 5 runs of 1 test (")
+
+
+def test_clear_says_how_large_the_results_are_with_their_log(project: Path) -> None:
+    path = database_path(project)
+    with ResultsReader(path) as reader:
+        (last,) = reader.runs()
+    # A writer that a killed run might be: it has the log, and no lock.
+    writer = ResultsWriter(path, last._replace(uuid="run-now", status="running"))
+    for number in range(40):
+        writer.add_test(measured(f"tests/test_it.py::test_{number}", MIB))
+    writer._lock.release()
+    log = path.with_name("results.db-wal").stat().st_size
+    index = path.with_name("results.db-shm").stat().st_size
+    assert log > 40 * 1024
+    size = format_size(path.stat().st_size + log + index)
+    assert f"Delete 5 runs of 41 tests ({size}) in" in memlens(project, "clear").stderr
+    writer.close()
 
 
 def test_clear_deletes_results_that_cannot_be_read(tmp_path: Path) -> None:

@@ -127,6 +127,74 @@ def test_a_commit_is_all_its_runs_and_those_without_changes_if_there_are_any(
     assert f"1.0 MiB → 2.0 MiB  {GREW}" in result.stdout
 
 
+def test_a_commit_is_compared_with_all_runs_of_the_last_ones_commit(tmp_path: Path) -> None:
+    write_run(tmp_path, "aaaa-1", measured(GREW, MIB), measured(SAME, MIB), commit=FIRST)
+    write_run(tmp_path, "bbbb-1", measured(GREW, 9 * MIB), commit=SECOND)
+    write_run(tmp_path, "bbbb-2", measured(SAME, MIB), commit=SECOND)
+    result = memlens(tmp_path, "compare", FIRST, "--fail-on", "5%")
+    assert result.returncode == 1
+    assert "head  commit fedcba98, 2 runs, 2 tests\n" in result.stdout
+    assert changes(tmp_path, FIRST) == {GREW: "grew", SAME: "same"}
+    # What is changed since is compared with what it was: the newest result of each test.
+    write_run(tmp_path, "bbbb-3", measured(SAME, 2 * MIB), commit=SECOND, dirty=True)
+    changed = memlens(tmp_path, "compare", SECOND)
+    assert "base  commit fedcba98, 2 runs, 2 tests\n" in changed.stdout
+    assert "head  commit fedcba98 with changes, 3 runs, 2 tests\n" in changed.stdout
+    assert changes(tmp_path, SECOND) == {GREW: "same", SAME: "grew"}
+    # With the changes gone they do not count.
+    write_run(tmp_path, "bbbb-4", measured(GREW, MIB), commit=SECOND)
+    assert changes(tmp_path, FIRST) == {GREW: "same", SAME: "same"}
+
+
+def test_outside_of_git_a_commit_is_compared_with_the_last_run(tmp_path: Path) -> None:
+    write_run(tmp_path, "aaaa-1", measured(GREW, MIB), commit=FIRST)
+    write_run(tmp_path, "bbbb-1", measured(SAME, MIB))
+    write_run(tmp_path, "bbbb-2", measured(GREW, 2 * MIB))
+    assert changes(tmp_path, FIRST) == {GREW: "grew"}
+
+
+def test_a_run_that_is_a_part_of_what_was_measured_of_its_commit_says_so(tmp_path: Path) -> None:
+    """As after `memlens combine`, where each shard is a run."""
+    write_run(tmp_path, "aaaa-1", measured(GREW, MIB), measured(SAME, MIB), commit=FIRST)
+    write_run(tmp_path, "aaaa-2", measured(NEW, MIB), measured(SAME, MIB), commit=FIRST)
+    result = memlens(tmp_path, "compare", "last~1")
+    lines = result.stdout.splitlines()
+    hint = "      1 more test in other runs of this commit: give the commit for all"
+    assert [lines[1], lines[3]] == [hint, hint]
+    assert lines[2].startswith("head  run aaaa-2 of ")
+    comment = memlens(tmp_path, "compare", "last~1", "--format", "markdown").stdout
+    assert comment.count("1 more test in other runs of this commit") == 2
+    assert "in other runs" not in memlens(tmp_path, "compare", FIRST).stdout
+
+
+def test_that_nothing_could_be_compared_is_said(tmp_path: Path) -> None:
+    write_run(tmp_path, "aaaa-1", measured(GONE, MIB))
+    write_run(tmp_path, "aaaa-2", measured(NEW, MIB))
+    result = memlens(tmp_path, "compare", "last~1", "--fail-on", "5%")
+    assert result.stdout.splitlines()[-1] == "No test is in both: none could be compared"
+
+
+def test_a_folder_with_results_in_it_is_as_good_as_the_file(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    old = tmp_path_factory.mktemp("old")
+    write_run(old, "r1", measured(GREW, 5 * MIB))
+    for spelling in (old, old / ".memlens", old / ".memlens" / "results.db"):
+        assert changes(project, str(spelling), "last") == {
+            GREW: "grew",
+            SHRANK: "appeared",
+            SAME: "appeared",
+            NEW: "appeared",
+        }
+    assert changes(project, "last~1", "last", "--results", ".memlens") == EXPECTED
+    # A branch may be called as a folder is.
+    git(project, "init", "-q", "-b", "docs")
+    git(project, "commit", "-q", "--allow-empty", "-m", "one")
+    (project / "docs").mkdir()
+    result = memlens(project, "compare", "docs")
+    assert "of which there are no results" in result.stderr
+
+
 def git(folder: Path, *arguments: str) -> str:
     identity = ("-c", "user.name=a", "-c", "user.email=a@example.org")
     return subprocess.run(
@@ -185,6 +253,8 @@ def test_what_may_be_several_things_is_an_error_that_lists_them(project: Path) -
         (["--fail-on", "5%"], 1),
         (["--fail-on", "19.9%"], 1),
         (["--fail-on", "20%"], 0),
+        (["--fail-on", "19.9"], 1),
+        (["--fail-on", "20"], 0),
         (["--fail-on", "0%", "--at-least", "3 MB"], 0),
         (["--fail-on", "0%", "--at-least", "2 MB"], 1),
     ],
@@ -277,7 +347,7 @@ def test_markdown_is_a_comment_in_which_test_ids_are_only_text(tmp_path: Path) -
     assert fine.stdout.startswith("### :white_check_mark: No test grew by more than 5 %\n")
 
 
-@pytest.mark.parametrize("wrong", ["5", "x%", "-5%", ""])
+@pytest.mark.parametrize("wrong", ["x%", "-5%", "5%%", ""])
 def test_a_share_that_is_none_is_an_error(project: Path, wrong: str) -> None:
     result = memlens(project, "compare", "last~1", f"--fail-on={wrong}")
     assert result.returncode == 2

@@ -53,9 +53,10 @@ def test_the_last_run_is_shown_the_largest_first(project: Path) -> None:
         ["3.0", "MiB", "2.0", "MiB", "150%", "+1.0", "MiB", A],
         ["512", "B", "new", C],
     ]
-    assert result.stdout.splitlines()[-1] == (
-        "3 tests, highest peak 6.0 MiB, 1 grown and 1 shrunk by 64.0 KiB or more, 1 over a limit"
-    )
+    assert result.stdout.splitlines()[-2:] == [
+        "3 tests, highest peak 6.0 MiB, 1 grown and 1 shrunk by 64.0 KiB or more, 1 over a limit",
+        "1 more test in other runs: --all shows them",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +77,10 @@ def test_the_last_run_is_shown_the_largest_first(project: Path) -> None:
         (["tests"], [B, A, C]),
         (["./tests/"], [B, A, C]),
         (["."], [B, A, C]),
+        (["test_a"], [A]),
+        (["test_b"], [B]),
+        (["TestB"], [B]),
+        (["TestB::test_b[1]", "test_c"], [B, C]),
     ],
 )
 def test_it_is_sorted_and_filtered(project: Path, options: list[str], expected: list[str]) -> None:
@@ -171,15 +176,41 @@ def test_piped_it_is_plain_and_one_line_a_test_however_long(tmp_path: Path) -> N
     assert "\x1b" not in result.stdout
 
 
+def test_that_other_runs_have_more_tests_is_said(tmp_path: Path) -> None:
+    """As after `memlens combine`, where each shard is a run."""
+    write_run(tmp_path, "run-1", measured(A, MIB), measured(B, MIB), commit="abcd")
+    write_run(tmp_path, "run-2", measured(C, MIB), commit="abcd")
+    said = "{} in other runs: --all shows them"
+    last = memlens(tmp_path, "report").stdout.splitlines()[-1]
+    assert last == said.format("2 more tests")
+    some = memlens(tmp_path, "report", "tests/test_b.py", "tests").stdout.splitlines()[-1]
+    assert some == said.format("2 more tests")
+    assert "in other runs" not in memlens(tmp_path, "report", "tests/test_b.py").stdout
+    assert "in other runs" not in memlens(tmp_path, "report", "--all").stdout
+
+
+LONG = f"tests/test_a.py::test_{'long_' * 10}end"
+
+
 @pytest.mark.skipif("sys.platform == 'win32'")
-def test_on_a_narrow_terminal_a_long_node_id_has_its_own_line(tmp_path: Path) -> None:
-    long = f"tests/test_a.py::test_{'long_' * 10}end"
-    write_run(tmp_path, "run-1", measured(long, 3 * MIB, limit=24 * MIB), measured(A, MIB))
+def test_where_one_node_id_has_no_room_each_has_its_own_line(tmp_path: Path) -> None:
+    write_run(tmp_path, "run-1", measured(LONG, 3 * MIB, limit=24 * MIB), measured(A, MIB))
     status, output = on_a_terminal(tmp_path, "report", env={"NO_COLOR": "1"})
     assert status == 0
-    assert f"\n    {long}\n" in output
-    assert f"  {A}\n" in output
+    assert [line for line in output.splitlines() if "::" in line] == [f"    {LONG}", f"    {A}"]
     assert max(map(len, output.splitlines())) <= 80
+    assert "█▎" in output
+
+
+@pytest.mark.skipif("sys.platform == 'win32'")
+@pytest.mark.parametrize(
+    ("columns", "bars", "beside"), [(120, True, True), (110, False, True), (60, True, False)]
+)
+def test_bars_give_way_to_node_ids(tmp_path: Path, columns: int, bars: bool, beside: bool) -> None:
+    write_run(tmp_path, "run-1", measured(LONG, 20 * MIB, limit=24 * MIB), measured(A, MIB))
+    _, output = on_a_terminal(tmp_path, "report", columns=columns, env={"NO_COLOR": "1"})
+    assert ("████" in output) == bars
+    assert {line.startswith("    ") for line in output.splitlines() if "::" in line} == {not beside}
 
 
 @pytest.mark.skipif("sys.platform == 'win32'")

@@ -57,12 +57,24 @@ def drawn(*stacks: StackRecord, native: bool = False, unicode: bool = True) -> l
     ]
 
 
-def test_common_callers_are_told_once_and_sizes_where_they_change() -> None:
+def test_common_callers_are_told_once_and_sizes_part_into_what_sums_up() -> None:
     assert drawn(*PEAK) == [
         "   8.0 MiB  test_a  tests/test_a.py:9",
         "            load  shop/load.py:3",
-        "   5.0 MiB  parse  shop/load.py:7",
-        "   4.0 MiB  loads  /venv/lib/python3.12/site-packages/lib/it.py:5",
+        "   5.0 MiB  ├─ parse  shop/load.py:7",
+        "   4.0 MiB  │  ├─ loads  /venv/lib/python3.12/site-packages/lib/it.py:5",
+        "   1.0 MiB  │  └─ (itself)",
+        "   3.0 MiB  └─ (itself)",
+    ]
+
+
+def test_what_is_allocated_in_a_call_itself_stands_by_its_size_among_what_it_calls() -> None:
+    small = StackRecord("peak", MIB, 1, (PARSE, TEST))
+    itself = StackRecord("peak", 2 * MIB, 1, (TEST,))
+    assert drawn(small, itself) == [
+        "   3.0 MiB  test_a  tests/test_a.py:9",
+        "   2.0 MiB  ├─ (itself)",
+        "   1.0 MiB  └─ parse  shop/load.py:7",
     ]
 
 
@@ -148,8 +160,10 @@ def test_everything_that_is_known_is_shown(project: Path) -> None:
         "Call stacks at the peak, from the test inwards",
         "   8.0 MiB  test_a  tests/test_a.py:9",
         "            load  shop/load.py:3",
-        "   5.0 MiB  parse  shop/load.py:7",
-        "   4.0 MiB  loads  lib/it.py:5",
+        "   5.0 MiB  ├─ parse  shop/load.py:7",
+        "   4.0 MiB  │  ├─ loads  lib/it.py:5",
+        "   1.0 MiB  │  └─ (itself)",
+        "   3.0 MiB  └─ (itself)",
         "   1.0 MiB  in smaller call stacks",
         "",
         "Not freed by the end of the test, from the test inwards",
@@ -181,7 +195,7 @@ def test_the_name_alone_may_have_parameters_and_a_class(project: Path, name: str
     assert memlens(project, "show", name).stdout.startswith(f"{NODEID}\n")
 
 
-@pytest.mark.parametrize("name", ["test_a", "TestA::test_a", "tests/test_a.py"])
+@pytest.mark.parametrize("name", ["test_a", "TestA::test_a", "TestA", "tests/test_a.py"])
 def test_what_names_several_tests_lists_them(project: Path, name: str) -> None:
     result = memlens(project, "show", name)
     assert result.returncode == 2
