@@ -25,6 +25,8 @@ _SUFFIX = ".journal"
 _RUN = "run.json"
 #: Seconds after which nobody comes back for the captures of a pytest-xdist worker.
 _GRACE = 600.0
+#: Seconds for which captures are kept whose results cannot be written to the database of their run.
+_PATIENCE = 7 * 24 * 3600.0
 
 
 class Journal:
@@ -92,17 +94,32 @@ def recover(folder: Path, rootdir: Path) -> Iterator[Recovered]:
 def recover_leftovers() -> list[str]:
     """Write the results that dead processes of this user have left.
 
-    Each goes to the database of its own run. Deletes what is left, readable or not. Returns what
-    people have to be told, such as that a damaged database was moved aside.
+    Each goes to the database of its own run, as that is: to migrate it or move it aside is for who
+    runs memlens there, which may be another version than this one. Until it takes the results, they
+    stay for a week. Then, or if they are unreadable themselves, they are deleted. Returns what was
+    given up, for people to be told.
     """
     from memlens.capture_folder import leftovers
 
     notices: list[str] = []
-    for folder in leftovers(_is_nobodys):
-        # Whatever is wrong with the remains of another run must not disturb this one.
-        with suppress(Exception):
-            notices += _write_results(folder)
+    for _ in leftovers(lambda folder: _is_nobodys(folder) and _is_done_with(folder, notices)):
+        pass
     return notices
+
+
+def _is_done_with(folder: Path, notices: list[str]) -> bool:
+    """Write what is in *folder* to where it belongs; return whether the folder may go."""
+    from memlens.store import ResultsError
+
+    try:
+        _write_results(folder)
+    except ResultsError as error:
+        if time.time() - folder.stat().st_mtime < _PATIENCE:
+            return False
+        notices.append(f"results of a run that was killed a week ago were given up: {error}")
+    except Exception:  # noqa: BLE001, S110 - the remains of another run must not disturb this one
+        pass
+    return True
 
 
 def _is_nobodys(folder: Path) -> bool:
@@ -115,27 +132,32 @@ def _is_nobodys(folder: Path) -> bool:
     return False
 
 
-def _write_results(folder: Path) -> Sequence[str]:
+def _write_results(folder: Path) -> None:
     from memlens.store import ResultsWriter, RunRecord
+    from memlens.store.database import open_for_writing
 
     data = json.loads((folder / _RUN).read_text(encoding="utf-8"))
     run = RunRecord(**{**data["run"], "command_line": tuple(data["run"]["command_line"])})
     database = Path(data["database"])
+    if not database.parent.parent.is_dir():
+        return  # the project is gone
+    if database.exists():
+        # Before captures are read, which takes time, only to find that nobody wants them.
+        open_for_writing(database, migrating=False).close()
     found = [
         each.record._replace(outcome=each.outcome, duration=each.duration)
         for each in recover(folder, Path(run.rootdir))
         if each.outcome is not None
     ]
-    if not found or not database.parent.parent.is_dir():
-        return ()
-    writer = ResultsWriter(database, run)
+    if not found:
+        return
+    writer = ResultsWriter(database, run, as_it_is=True)
     try:
         for test in found:
             writer.add_test(test)
         writer.finish(None, interrupted=True)
     finally:
         writer.close()
-    return writer.notices
 
 
 def _recover_capture(journal: Path, places: Any) -> Iterator[Recovered]:

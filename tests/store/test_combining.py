@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import sqlite3
 from contextlib import closing
@@ -14,6 +15,7 @@ from memlens.store import (
     NewerSchemaError,
     ResultsError,
     ResultsReader,
+    ResultsWriter,
     StackRecord,
     TestRecord,
     database_path,
@@ -350,6 +352,76 @@ def test_readers_see_the_target_before_or_after(shards: list[Path], target: Path
         assert set(seen) == {2}
         assert len(reader.latest_tests()) == 4
         assert reader.data_version() != version
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_of_two_that_make_one_target_at_once_none_is_lost(
+    shards: list[Path], target: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    """The second begins and ends while the first is at work."""
+    if not has_links:
+
+        def refuse(*_: object) -> None:
+            raise PermissionError(errno.EPERM, "no hard links here")
+
+        monkeypatch.setattr("os.link", refuse)
+    others: list[Combined] = []
+
+    def other(done: int, total: int) -> None:
+        if not others:
+            others.append(combine(shards[1:], target))
+
+    combined = combine(shards[:1], target, progress=other)
+    assert others == [Combined(runs=2, tests=3, new_runs=2, new_tests=3)]
+    assert combined == Combined(runs=3, tests=5, new_runs=1, new_tests=2)
+    assert set(statuses(target)) == {"run-0", "run-1", "run-2"}
+    assert rows(target, "PRAGMA integrity_check") == ["ok"]
+    files = {file.name for file in target.parent.iterdir()}
+    assert files == {".gitignore", "CACHEDIR.TAG", "results.db"}
+
+
+def test_a_run_that_begins_meanwhile_keeps_its_results(shards: list[Path], target: Path) -> None:
+    writers: list[ResultsWriter] = []
+
+    def begin_run(done: int, total: int) -> None:
+        if not writers:
+            writers.append(begin(target.parent.parent, "own", LAST))
+            writers[0].add_test(a_test("test_own"))
+
+    with pytest.raises(ResultsError, match="a pytest run is writing to"):
+        combine(shards, target, progress=begin_run)
+    (writer,) = writers
+    writer.add_test(a_test("test_more"))
+    writer.finish(0)
+    writer.close()
+    assert writer.notices == []
+    assert {test.name for test in latest(target)} == {"test_own", "test_more"}
+    assert combine(shards, target).tests == 7
+
+
+def test_a_log_that_an_earlier_file_left_does_not_get_into_the_new_one(
+    shards: list[Path], target: Path
+) -> None:
+    writer = begin(target.parent.parent, "own")
+    writer.add_test(a_test("test_own"))
+    log = target.with_name("results.db-wal")
+    kept = log.read_bytes()
+    writer.finish(0)
+    writer.close()
+    target.unlink()
+    log.write_bytes(kept)
+    combine(shards, target)
+    assert set(statuses(target)) == {"run-0", "run-1", "run-2"}
+    assert rows(target, "PRAGMA integrity_check") == ["ok"]
+
+
+def test_a_target_with_columns_of_a_later_memlens_is_added_to(
+    shards: list[Path], target: Path
+) -> None:
+    combine(shards[:1], target)
+    with closing(sqlite3.connect(target)) as connection:
+        connection.execute("ALTER TABLE test ADD COLUMN weather TEXT")
+    assert combine(shards, target).tests == 5
 
 
 def test_progress_is_told_until_all_is_done(tmp_path: Path, target: Path) -> None:

@@ -19,7 +19,7 @@ from memlens.store import (
     database_path,
 )
 
-from .stored import RUN, begin, without_ids
+from .stored import RUN, begin, measure, without_ids
 
 SITE = FrameRecord("decode", "shop/catalog.py", 3, "project")
 CALLER = FrameRecord("test_a", "tests/test_a.py", 9, "project")
@@ -204,6 +204,28 @@ def test_a_test_that_cannot_be_stored_leaves_no_half_behind(project: Path) -> No
     with ResultsReader(writer.path) as reader:
         assert [without_ids(test) for test in reader.latest_tests()] == [TEST]
     writer.close()
+
+
+def test_a_name_that_is_no_utf_8_is_stored_as_escapes(project: Path) -> None:
+    odd = TEST._replace(nodeid="test_\udcff.py::test_a", path="test_\udcff.py")
+    writer = begin(project)
+    writer.add_test(odd)
+    writer.add_test(TEST)
+    writer.close()
+    with ResultsReader(writer.path) as reader:
+        first, second = (without_ids(test) for test in reader.latest_tests())
+    escaped = "test_\\udcff.py"
+    assert first == odd._replace(nodeid=f"{escaped}::test_a", path=escaped)
+    assert second == TEST
+
+
+def test_a_project_whose_folder_is_no_utf_8_keeps_results(tmp_path: Path) -> None:
+    project = tmp_path / "project \udcff"
+    path = measure(project, "run-1", ["test_a"])
+    with ResultsReader(path) as reader:
+        (run,) = reader.runs()
+        assert run.rootdir == f"{tmp_path}/project \\udcff"
+        assert [test.name for test in reader.latest_tests()] == ["test_a"]
 
 
 def test_the_folder_keeps_itself_out_of_git_and_backups(project: Path) -> None:

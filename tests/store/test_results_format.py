@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from memlens.store.database import _TABLES, APPLICATION_ID, SCHEMA_VERSION
+from memlens.store.database import APPLICATION_ID, SCHEMA_VERSION
 
 from .stored import a_test, measure, rows
 
@@ -66,10 +66,6 @@ def test_the_numbers_by_which_the_file_is_known_are_there(text: str, path: Path)
     assert rows(path, "PRAGMA user_version") == [SCHEMA_VERSION]
     assert f"`0x{APPLICATION_ID:X}`" in text
     assert f"the schema's version, now\n  {SCHEMA_VERSION}." in text
-
-
-def test_a_database_without_one_of_the_tables_is_known_as_damaged(path: Path) -> None:
-    assert set(columns(path)) == _TABLES
 
 
 def test_every_query_on_the_page_finds_something(text: str, path: Path) -> None:

@@ -4,7 +4,13 @@
 """
 
 from memlens.store.database import DamagedError, NewerSchemaError, ResultsError
-from memlens.store.folder import DATABASE_NAME, FOLDER_NAME, database_path, delete_results
+from memlens.store.folder import (
+    DATABASE_NAME,
+    FOLDER_NAME,
+    database_path,
+    delete_results,
+    size_of_results,
+)
 from memlens.store.reading import PastResult, ResultsReader, SiteRecord, SummaryRecord
 from memlens.store.records import (
     CheckRecord,
@@ -43,4 +49,5 @@ __all__ = [
     "Verdict",
     "database_path",
     "delete_results",
+    "size_of_results",
 ]

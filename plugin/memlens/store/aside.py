@@ -73,7 +73,7 @@ def move_aside(path: Path, identity: tuple[int, int] | None) -> Path | None:
     Raises:
         OSError: it cannot be renamed.
     """
-    with _one_at_a_time(path):
+    with one_at_a_time(path):
         if identity is None or identity_of(path) != identity:
             return None  # another run has been faster
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
@@ -89,8 +89,8 @@ def move_aside(path: Path, identity: tuple[int, int] | None) -> Path | None:
 
 
 @contextmanager
-def _one_at_a_time(path: Path) -> Iterator[None]:
-    """Keep other runs from moving while this one does, where the file system has locks."""
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Keep others out of *path*'s folder that do the same, where the file system has locks."""
     try:
         import fcntl
 

@@ -8,6 +8,7 @@ test is the one with the largest id.
 from __future__ import annotations
 
 import json
+import os
 import posixpath
 import sqlite3
 import tempfile
@@ -17,6 +18,7 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from memlens.store.aside import one_at_a_time
 from memlens.store.database import (
     DamagedError,
     ResultsError,
@@ -24,7 +26,7 @@ from memlens.store.database import (
     open_for_reading,
     open_for_writing,
 )
-from memlens.store.folder import FOLDER_NAME, make_folder
+from memlens.store.folder import FOLDER_NAME, files_beside, make_folder
 from memlens.store.running import is_running
 
 #: Called with how many results have been looked at, and of how many.
@@ -97,9 +99,11 @@ def combine(
     others = [path for path in _distinct(sources) if not (exists and _is_same(path, target))]
     with ExitStack() as stack:
         opened = [(path, stack.enter_context(_reading(path))) for path in others]
-        if not exists:
-            return _make(target, opened, paths, progress)
-        return _update(target, opened, paths, progress)
+        # What SQLite had beside a file that is gone would be taken for the new one's. SQLite itself
+        # tidies that up when it makes a file.
+        if exists or any(map(os.path.lexists, files_beside(target))):
+            return _update(target, opened, paths, progress)
+        return _make(target, opened, paths, progress)
 
 
 def _make(
@@ -108,7 +112,10 @@ def _make(
     paths: _Paths,
     progress: Progress | None,
 ) -> Combined:
-    """Make *target* in a file beside it, and only then give it its name."""
+    """Make *target* in a file beside it, and only then give it its name.
+
+    Somebody may have been faster. Then everything is added to what is there.
+    """
     with _temporary(target) as temporary:
         with closing(open_for_writing(temporary)) as connection:
             runs, tests = _merge(connection, sources, paths, progress)
@@ -116,8 +123,24 @@ def _make(
                 # No part of it must be in another file when it moves.
                 connection.execute("PRAGMA journal_mode = DELETE")
         with naming(target, "write"):
-            temporary.replace(target)
+            is_made = _give_name(temporary, target)
+    if not is_made:
+        return _update(target, sources, paths, progress)
     return Combined(runs, tests, runs, tests)
+
+
+def _give_name(temporary: Path, target: Path) -> bool:
+    """Let the file *temporary* be *target* too, or instead, unless there is one by now."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links
+        with one_at_a_time(target):
+            if target.exists():
+                return False
+            temporary.replace(target)
+    return True
 
 
 def _update(
@@ -483,5 +506,6 @@ def _copy_all(merged: sqlite3.Connection, into: sqlite3.Connection) -> None:
         into.execute(f"DELETE FROM {table}")
     for table in _TABLES:
         rows = merged.execute(f"SELECT * FROM {table}")
-        marks = ", ".join("?" * len(rows.description))
-        into.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+        columns = [column[0] for column in rows.description]  # a later memlens may have added some
+        marks = ", ".join("?" * len(columns))
+        into.executemany(f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})", rows)

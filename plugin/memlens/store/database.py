@@ -10,12 +10,21 @@ from importlib.resources import files
 from pathlib import Path
 
 from memlens.store.filesystems import is_shared
+from memlens.store.parsing import UnreadableError
 
 SCHEMA_VERSION = 1
 #: "MLEN". By this a database of a newer memlens is told from somebody else's.
 APPLICATION_ID = 0x4D4C454E
-_TABLES = frozenset(
-    ("run", "test", "phase", "limit_check", "stack", "frame", "source", "run_source", "setting")
+#: What every file of this version has. A table that was added to the version later is not among
+#: them: readers do without it, and who writes makes it.
+REQUIRED_TABLES = frozenset(
+    ("run", "test", "phase", "limit_check", "stack", "frame", "source", "run_source")
+)
+
+#: What SQLite and Python say of damage in a class that does not tell. Which columns there are is
+#: text in the file too.
+_DAMAGE = re.compile(
+    r"^Could not decode to UTF-8|^malformed database|^no such column|has no column named"
 )
 
 #: Seconds a connection waits for another process's write to end.
@@ -39,17 +48,35 @@ def naming(path: Path, doing: str) -> Iterator[None]:
     """Turn SQLite's and the system's errors into a `ResultsError` that names *path*."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
-        # What SQLite says of a file that is damaged or no database has no class of its own.
-        kind = DamagedError if type(error) is sqlite3.DatabaseError else ResultsError
-        raise kind(f"cannot {doing} the results in {path}: {error}") from error
+    except (sqlite3.Error, OSError, UnicodeDecodeError, UnreadableError) as error:
+        # Trimming only deletes: what forbids that contradicts itself.
+        contradicts = doing == "trim" and isinstance(error, sqlite3.IntegrityError)
+        if not (contradicts or is_damage(error)):
+            raise ResultsError(f"cannot {doing} the results in {path}: {error}") from error
+        text = "a text in it is none" if isinstance(error, UnicodeDecodeError) else str(error)
+        # Who writes moves the file aside by itself.
+        advice = "; move the file away to start afresh" if doing in ("read", "trim") else ""
+        raise DamagedError(f"the results in {path} are damaged: {text}{advice}") from error
 
 
-def open_for_writing(path: Path) -> sqlite3.Connection:
+def is_damage(error: Exception) -> bool:
+    """Return whether that is what SQLite or Python says of a file that is damaged."""
+    # Neither has a class of its own for it. What is no UTF-8 may be in a table, in the schema, or
+    # in what SQLite quotes of that.
+    return (
+        type(error) is sqlite3.DatabaseError
+        or isinstance(error, (UnicodeDecodeError, UnreadableError))
+        or (isinstance(error, sqlite3.OperationalError) and _DAMAGE.search(str(error)) is not None)
+    )
+
+
+def open_for_writing(path: Path, *, migrating: bool = True) -> sqlite3.Connection:
     """Open or create the database at *path*.
 
+    An older one becomes one of the newest version, unless *migrating* is false.
+
     Raises:
-        ResultsError: it cannot be written.
+        ResultsError: it cannot be written, or is older and must not be migrated.
         NewerSchemaError: it was written by a newer memlens.
         DamagedError: it is damaged or not a results database.
     """
@@ -57,7 +84,12 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None)
         try:
             # Before anything is changed: it may not be ours.
-            if version_of(connection, path) is None:
+            version = version_of(connection, path)
+            if version is not None and version < SCHEMA_VERSION and not migrating:
+                raise ResultsError(
+                    f"{path} has schema version {version}; this memlens writes {SCHEMA_VERSION}"
+                )
+            if version is None:
                 # SQLite obeys this only while the file is empty. Then space can be given back to
                 # the file system without writing the whole file anew.
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -95,7 +127,9 @@ def open_for_reading(path: Path, patience: float = _BUSY_TIMEOUT) -> sqlite3.Con
     with naming(path, "read"):
         try:
             return _open_for_reading(path, "mode=ro", patience)
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error):
+                raise
             if path.with_name(f"{path.name}-journal").exists():
                 # A run was killed in the middle of a commit, where there is no WAL. SQLite has to
                 # undo that before it reads, and may not if it must not write.
@@ -147,7 +181,7 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int | None:
             f"{path} has schema version {version}; this memlens reads up to {SCHEMA_VERSION}:"
             " upgrade pytest-memlens, or delete the file to start afresh"
         )
-    is_whole = version < SCHEMA_VERSION or tables >= _TABLES
+    is_whole = version < SCHEMA_VERSION or tables >= REQUIRED_TABLES
     if application != APPLICATION_ID or version < 1 or not is_whole:
         raise DamagedError(f"{path} is not a memlens results database")
     return version
@@ -172,22 +206,35 @@ def _identity(connection: sqlite3.Connection) -> tuple[int, int, set[str]]:
 
 def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
     version = version_of(connection, path)
-    if version is None:
-        _create_schema(connection, path)
-    elif version < SCHEMA_VERSION:
+    if version is not None and version < SCHEMA_VERSION:
         from memlens.store.migrating import migrate
 
         migrate(connection, path)
+    schema = files("memlens.store").joinpath("schema.sql").read_text(encoding="utf-8")
+    if version is None or _missing(connection, schema):
+        _create(connection, path, schema)
 
 
-def _create_schema(connection: sqlite3.Connection, path: Path) -> None:
+def _missing(connection: sqlite3.Connection, schema: str) -> list[str]:
+    """Return the statements of *schema* whose table or index is not there."""
+    there = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
+    found = []
+    for statement in statements(schema):
+        made = re.search(r"^CREATE (?:TABLE|INDEX) (\w+)", statement, re.MULTILINE)
+        if made is not None and made[1] not in there:
+            found.append(statement)
+    return found
+
+
+def _create(connection: sqlite3.Connection, path: Path, schema: str) -> None:
+    """Make what of *schema* is missing: all of a new file."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Another run may have created it while this one waited for the lock.
-        if version_of(connection, path) is None:
-            schema = files("memlens.store").joinpath("schema.sql").read_text(encoding="utf-8")
-            for statement in statements(schema):
-                connection.execute(statement)
+        version = version_of(connection, path)
+        for statement in _missing(connection, schema):
+            connection.execute(statement)
+        if version is None:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         connection.execute("COMMIT")

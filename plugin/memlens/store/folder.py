@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+from contextlib import suppress
 from pathlib import Path
+
+from memlens.store.running import is_written_to
 
 FOLDER_NAME = ".memlens"
 DATABASE_NAME = "results.db"
@@ -21,15 +25,33 @@ def database_path(rootdir: Path) -> Path:
     return rootdir / FOLDER_NAME / DATABASE_NAME
 
 
+def size_of_results(path: Path) -> int:
+    """Return how many bytes the database at *path* takes, with what SQLite keeps beside it."""
+    size = 0
+    for file in (path, *files_beside(path)):
+        with suppress(OSError):
+            size += file.stat().st_size
+    return size
+
+
 def delete_results(path: Path) -> None:
     """Delete the database at *path* and what SQLite keeps beside it.
 
     Raises:
-        OSError: that is not allowed.
+        OSError: that is not allowed, or a run is writing to it (`errno.EBUSY`).
     """
+    if is_written_to(path):
+        raise OSError(
+            errno.EBUSY, "a pytest run is writing to it: try again when that has ended", str(path)
+        )
     # The database last: a log without its database would be taken for that of a new one.
-    for name in (*(f"{path.name}{end}" for end in _BESIDE), path.name):
-        path.with_name(name).unlink(missing_ok=True)
+    for file in (*files_beside(path), path):
+        file.unlink(missing_ok=True)
+
+
+def files_beside(path: Path) -> list[Path]:
+    """Return the files that SQLite may have beside the database at *path*."""
+    return [path.with_name(f"{path.name}{end}") for end in _BESIDE]
 
 
 def make_folder(folder: Path) -> None:

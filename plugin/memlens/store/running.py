@@ -60,6 +60,16 @@ def is_running(database: Path, uuid: str) -> bool:
     return _is_locked(_path(database, uuid))
 
 
+def is_written_to(database: Path) -> bool:
+    """Return whether any run that writes to *database* is alive, or that cannot be told.
+
+    Asks nothing of the database itself, which may be unreadable.
+    """
+    with suppress(OSError):
+        return any(_is_locked(path) for path in _folder(database).iterdir())
+    return False
+
+
 def mark_interrupted(connection: sqlite3.Connection, database: Path, *, but: str = "") -> None:
     """Mark runs as interrupted that say they are running and are not. The run *but* is.
 

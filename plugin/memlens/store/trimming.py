@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 from memlens.store.database import naming, open_for_writing
 from memlens.store.folder import FOLDER_NAME
+from memlens.store.parsing import json_lists
 from memlens.store.running import mark_interrupted
 
 #: Results that are deleted in one transaction. Each one's place in the index by name is on a page
@@ -119,14 +120,15 @@ _SURPLUS_OF_RUN = (
     " (SELECT id FROM test AS newer WHERE newer.path = mine.path AND newer.name = mine.name"
     " ORDER BY id DESC LIMIT 1 OFFSET :runs)"
 )
-#: DISTINCT would read every row of the index; this jumps from one value to the next.
+#: DISTINCT would read every row of the index; this jumps from one value to the next. UNION, not
+#: UNION ALL: in a damaged index that might never end.
 _ALL_PATHS = (
-    "WITH RECURSIVE each (path) AS (SELECT min(path) FROM test UNION ALL"
+    "WITH RECURSIVE each (path) AS (SELECT min(path) FROM test UNION"
     " SELECT (SELECT min(path) FROM test WHERE path > each.path) FROM each"
     " WHERE each.path IS NOT NULL) SELECT path FROM each WHERE path IS NOT NULL"
 )
 _NAMES_OF_PATH = (
-    "WITH RECURSIVE each (name) AS (SELECT min(name) FROM test WHERE path = :path UNION ALL"
+    "WITH RECURSIVE each (name) AS (SELECT min(name) FROM test WHERE path = :path UNION"
     " SELECT (SELECT min(name) FROM test WHERE path = :path AND name > each.name) FROM each"
     " WHERE each.name IS NOT NULL) SELECT count(name) FROM each"
 )
@@ -289,7 +291,7 @@ class _Trimming:
                 ):
                     frames = parsed.get(text)
                     if frames is None:
-                        frames = parsed[text] = frozenset(json.loads(text))
+                        frames = parsed[text] = frozenset(json_lists([text])[0])
                         used |= frames
                     paths.update(project[frame] for frame in frames if frame in project)
                 if status != "running":

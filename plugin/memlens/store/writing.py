@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from memlens.store.aside import Opened, open_instead, open_moving_aside
-from memlens.store.database import DamagedError, naming
+from memlens.store.aside import Opened, identity_of, open_instead, open_moving_aside
+from memlens.store.database import DamagedError, ResultsError, naming, open_for_writing
 from memlens.store.folder import make_folder
+from memlens.store.parsing import UnreadableError
 from memlens.store.records import FrameRecord, RunRecord, StackRecord, TestRecord
 from memlens.store.running import RunLock, mark_interrupted
 
@@ -36,18 +37,23 @@ class ResultsWriter:
     """Writes the results of one run.
 
     Everything raises `ResultsError` when the file cannot be written; what was committed stays. A
-    damaged file, or one that is no results database, is moved aside and a new one is begun.
+    damaged file, or one that is no results database, is moved aside and a new one is begun. So it
+    is when somebody deletes the file meanwhile.
     """
 
-    def __init__(self, path: Path, run: RunRecord) -> None:
+    def __init__(self, path: Path, run: RunRecord, *, as_it_is: bool = False) -> None:
         """Open or create the database at *path* and begin *run* in it, or continue it.
 
-        Runs that were killed are marked as interrupted.
+        Runs that were killed are marked as interrupted. With *as_it_is* a file of an older schema
+        version or one that is damaged is neither migrated nor moved aside: it is an error.
         """
         self.path = path
         self.run_id = 0
-        #: What was moved aside, in plain words.
+        #: What was moved aside or lost, in plain words.
         self.notices: list[str] = []
+        self._as_it_is = as_it_is
+        #: How many results of the run are in the file.
+        self._stored = 0
         self._run = run
         self._rootdir = Path(run.rootdir)
         # Ids of frames and paths of sources this run has already stored.
@@ -57,7 +63,7 @@ class ResultsWriter:
             make_folder(path.parent)
         self._lock = RunLock(path, run.uuid)
         try:
-            self._use(open_moving_aside(path))
+            self._use(self._open())
             self._write(self._begin)
         except BaseException:
             self._lock.release()
@@ -65,7 +71,14 @@ class ResultsWriter:
 
     def add_test(self, test: TestRecord) -> None:
         """Store *test* with all that belongs to it, in one commit."""
-        self._write(lambda execute: self._add_test(execute, test))
+        if self._is_gone():
+            self._begin_again()
+        try:
+            self._write(lambda execute: self._add_test(execute, test))
+        except UnicodeEncodeError:  # a file's name need not be UTF-8
+            spelled = TestRecord.from_dict(_spelled_out(test.to_dict()))
+            self._write(lambda execute: self._add_test(execute, spelled))
+        self._stored += 1
 
     def finish(
         self,
@@ -79,6 +92,8 @@ class ResultsWriter:
 
         *exit_status* is None if pytest did not come to its end.
         """
+        if self._is_gone():  # to begin again would be to undo what somebody wanted
+            raise ResultsError(f"somebody has deleted {self.path} before the run ended")
         status = "interrupted" if interrupted else "finished"
         values = (utc_now(), status, exit_status, git_commit, git_dirty)
         self._write(
@@ -121,6 +136,12 @@ class ResultsWriter:
 
             self._write(replace)
 
+    def _open(self) -> Opened:
+        if not self._as_it_is:
+            return open_moving_aside(self.path)
+        connection = open_for_writing(self.path, migrating=False)
+        return Opened(connection, (), identity_of(self.path))
+
     def _use(self, opened: Opened) -> None:
         self._connection = opened.connection
         self._identity = opened.identity
@@ -132,12 +153,53 @@ class ResultsWriter:
             with self._commit() as execute:
                 work(execute)
         except DamagedError as error:
+            if self._as_it_is:
+                raise
             with suppress(sqlite3.Error):
                 self._connection.close()
+            self._stored = 0
             self._use(open_instead(self.path, self._identity, error))
             with self._commit() as execute:
                 self._begin(execute)
                 work(execute)
+
+    def _is_gone(self) -> bool:
+        """Return whether another file has the database's name by now, or none.
+
+        SQLite would go on writing to a file that nobody can open any more.
+        """
+        try:
+            status = self.path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False
+        return (status.st_dev, status.st_ino) != self._identity
+
+    def _begin_again(self) -> None:
+        """Go on in the file that has the database's name by now, or in a new one."""
+        # SQLite sees that the file is not where it was, and leaves alone what is there instead.
+        with suppress(sqlite3.Error):
+            self._connection.close()
+        self._frames.clear()
+        self._sources.clear()
+        self._lock.release()
+        with naming(self.path, "write"):
+            make_folder(self.path.parent)
+        self._lock = RunLock(self.path, self._run.uuid)
+        self._use(self._open())
+        self._write(self._begin)
+        with naming(self.path, "read"):
+            (there,) = self._connection.execute(
+                "SELECT count(*) FROM test WHERE run = ?", (self.run_id,)
+            ).fetchone()
+        lost = self._stored - there
+        if lost > 0:
+            self.notices.append(
+                f"somebody has deleted {self.path} during the run, and with it the results of"
+                f" {lost:,} {'test' if lost == 1 else 'tests'}"
+            )
+        self._stored = there
 
     def _begin(self, execute: _Execute) -> None:
         run = self._run
@@ -149,7 +211,7 @@ class ResultsWriter:
                 run.uuid,
                 run.started,
                 json.dumps(run.command_line),
-                run.rootdir,
+                _spelled_out(run.rootdir),
                 json.dumps(dict(run.versions), sort_keys=True),
                 run.git_commit,
                 run.git_dirty,
@@ -216,14 +278,28 @@ class ResultsWriter:
             try:
                 yield self._connection.execute
                 self._connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 # A failed statement may have rolled back by itself (a full disk does).
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
                 # Ids given out in this transaction are gone with it.
                 self._frames.clear()
                 self._sources.clear()
+                flaw = self._flaw() if isinstance(error, sqlite3.IntegrityError) else None
+                if flaw is not None:
+                    raise UnreadableError(flaw) from error
                 raise
+
+    def _flaw(self) -> str | None:
+        """Return in what the file contradicts itself, None if it does not.
+
+        All of it is read for that.
+        """
+        (answer,) = self._connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if answer != "ok":
+            return str(answer)
+        row = self._connection.execute("PRAGMA foreign_key_check").fetchone()
+        return f"a row of {row[0]} names one of {row[2]} that is gone" if row is not None else None
 
     def _add_stack(
         self,
@@ -308,6 +384,17 @@ def _source_text(path: Path) -> str | None:
             return file.read()
     except (OSError, SyntaxError, UnicodeError, ValueError):
         return None
+
+
+def _spelled_out(value: Any) -> Any:
+    r"""Return *value* with what is no UTF-8 in its texts as an escape: ``test_\udcff.py``."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, (list, tuple)):
+        return [_spelled_out(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _spelled_out(each) for key, each in value.items()}
+    return value
 
 
 def _rowid(cursor: sqlite3.Cursor) -> int:
