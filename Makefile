@@ -54,6 +54,10 @@ test-compat: .venv/installed-dev ## Compare with pytest-memray on urllib3's test
 bench: .venv/installed ## Compare what memlens costs with pytest-memray (downloads; SCENARIOS='light xdist')
 	@$(BIN)/python benchmarks/run.py $(SCENARIOS)
 
+.PHONY: bench-lsp
+bench-lsp: .venv/installed-dev ## Measure the language server beside a bare pygls server and jedi's (downloads)
+	@$(BIN)/python benchmarks/language_server.py
+
 .PHONY: test-extension
 test-extension: node_modules/.installed ## Run the extension's unit tests
 	npm test

@@ -62,6 +62,8 @@ class FileResults:
     sites: Sequence[SiteRecord] = ()
     #: The text of the file as a run saw it, by run.
     sources: Mapping[int, str] = field(default_factory=dict)
+    #: What all call stacks of a test leaked that leaked too much, in bytes, by the test's id.
+    leaked: Mapping[int, int] = field(default_factory=dict)
 
     @cached_property
     def sites_by_line(self) -> Mapping[MeasuredLine, Sequence[SiteRecord]]:
@@ -121,10 +123,20 @@ def read_file(root: Path, names: Iterable[str]) -> FileResults | None:
                 source = reader.source(run, name)
                 if source is not None:
                     sources[run] = texts.setdefault(source.digest, source.text)
-            return FileResults(root, name, tests, reader.peaks_before(tests), sites, sources)
+            before, leaked = reader.peaks_before(tests), reader.leaked(_leaking(tests))
+            return FileResults(root, name, tests, before, sites, sources, leaked)
         return None
 
     return read_database(root, read)
+
+
+def _leaking(tests: Iterable[TestRecord]) -> list[TestRecord]:
+    """Return those of *tests* that broke their limit for leaks, which are few."""
+    return [
+        test
+        for test in tests
+        if any(one.marker == "limit_leaks" and one.verdict == "exceeded" for one in test.checks)
+    ]
 
 
 def read_test(root: Path, result: int, nodeid: str) -> TestDetails | None:

@@ -138,7 +138,7 @@ def marker_errors(
     """
     signature = SIGNATURES[name]
     required = signature.required
-    misnamed = list(_misnamed(name, signature.keywords, kwargs))
+    misnamed = list(_misnamed(name, signature, args, kwargs))
     yield from _misplaced(name, signature, args, kwargs)
     yield from misnamed
     if required is not None and args:
@@ -186,14 +186,32 @@ def _misplaced(
 
 
 def _misnamed(
-    marker: str, known: Sequence[str], kwargs: Mapping[str, Any]
+    marker: str, signature: Signature, args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> Iterator[MarkerError]:
-    for name in kwargs:
+    known = signature.keywords
+    required = signature.required
+    missing = None if required is None or args or required.name in kwargs else required
+    for name, value in kwargs.items():
         if name not in known:
             meant = _close(name, known, 0.6)
+            if meant is None and missing is not None and _may_be(missing, name, value):
+                meant = missing.name
             hint = f"did you mean {meant}?" if meant else f"expected {', '.join(known)}"
             message = f"{marker}: unknown argument {name!r}: {hint}"
             yield MarkerError(message, name, is_name=True, meant=meant)
+
+
+def _may_be(argument: Argument, name: str, value: Any) -> bool:
+    """Return whether who wrote *name* = *value* may have meant *argument*."""
+    if name in argument.name.split("_"):
+        return True
+    if value is UNKNOWN:
+        return False
+    try:
+        argument.read(name, value)
+    except ValueError:
+        return False
+    return True
 
 
 def _close(name: str, names: Iterable[str], cutoff: float) -> str | None:

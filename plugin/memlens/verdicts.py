@@ -87,7 +87,7 @@ def _judge_peak(limit: LimitMemory, peak: int) -> CheckRecord:
     whose = "Peak memory of this thread" if limit.current_thread_only else "Peak memory"
     message = (
         f"{whose} of {format_size(peak)} is {_relation(peak, limit.limit)} the limit of"
-        f" {format_size(limit.limit)}"
+        f" {format_size(limit.limit)}{_difference(peak, limit.limit)}"
     )
     return CheckRecord(limit.marker, limit.limit, peak, verdict, message)
 
@@ -104,12 +104,16 @@ def _judge_leaks(limit: LimitLeaks, evidence: Evidence) -> Judgement:
     if not leaking:
         # What filter_fn ignored does not count.
         measured = alive.largest_size(below=limit.limit, current_thread_only=own)
-        message = f"At most {format_size(measured)} leaked from a call stack, below {allowed}"
+        message = (
+            f"At most {format_size(measured)} leaked from a call stack, below"
+            f" {allowed}{_difference(measured, limit.limit)}"
+        )
         return Judgement(CheckRecord(limit.marker, limit.limit, measured, "passed", message))
     total = format_size(sum(stack.size for stack in leaking))
     where = "1 call stack" if len(leaking) == 1 else f"{len(leaking)} call stacks"
     relation = _relation(leaking[-1].size, limit.limit)
-    message = f"Leaked {total} from {where}, {relation} {allowed}"
+    difference = _difference(leaking[0].size, limit.limit) if len(leaking) == 1 else ""
+    message = f"Leaked {total} from {where}, {relation} {allowed}{difference}"
     check = CheckRecord(limit.marker, limit.limit, leaking[0].size, "exceeded", message)
     return Judgement(check, leaking)
 
@@ -142,3 +146,10 @@ def _relation(measured: int, limit: int) -> str:
     if measured == limit:
         return "at"
     return "over" if measured > limit else "below"
+
+
+def _difference(measured: int, limit: int) -> str:
+    """Return by how much they differ if their sizes, which are rounded, do not tell."""
+    if measured == limit or format_size(measured) != format_size(limit):
+        return ""
+    return f" by {format_size(abs(measured - limit))}"

@@ -41,7 +41,12 @@ def seen(tmp_path: Path, run_editor: RunEditor) -> dict[str, Any]:
     return seen
 
 
-def test_a_lens_runs_its_test_and_what_is_wrong_is_marked(seen: dict[str, Any]) -> None:
+def test_a_lens_runs_its_test_and_what_is_wrong_is_marked(
+    seen: dict[str, Any], project: Path
+) -> None:
+    assert not seen["modified"]
+    saved = (project / "tests" / "test_catalog.py").read_text(encoding="utf-8")
+    assert saved.endswith("# typed and not saved\n")
     assert not any("peak" in lens["title"] for lens in seen["lenses_before"])
     over = [mark for mark in seen["diagnostics"] if mark["code"] == "memory-limit-exceeded"]
     assert [mark["line"] for mark in over] == [seen["line"]]

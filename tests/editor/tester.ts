@@ -21,6 +21,8 @@ export class Tester {
   async openWorkbench(url: string): Promise<void> {
     await this.page.goto(url);
     await expect(this.page.locator(".monaco-workbench .explorer-folders-view")).toBeVisible(SLOW);
+    // Among the last that come. Before that, a window drops the wish to open a panel.
+    await expect(this.page.locator('[id="status.problems"]')).toBeVisible(SLOW);
   }
 
   /** Opens a file of the project by its path, at the first line that contains `at`. */

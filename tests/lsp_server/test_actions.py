@@ -215,6 +215,47 @@ def test_what_is_imported_is_used(imported: str, mark: str) -> None:
     assert imported in done(action)
 
 
+ALIAS = """\
+import pytest
+
+limit = pytest.mark.limit_memory("10 KB")
+
+
+def limited(function):
+    return limit(function)
+
+
+class TestA:
+    @DECORATOR
+    @pytest.mark.parametrize("size", [100_000])
+    # The size.
+    def test_a(self, size):
+        bytes(size)
+"""
+
+
+@pytest.mark.parametrize("decorator", ["limit", "limited"])
+def test_a_limit_counts_more_than_one_that_another_decorator_brings(
+    decorator: str, project: Project
+) -> None:
+    text = ALIAS.replace("DECORATOR", decorator)
+    file = project.write("test_a.py", text)
+    assert outcomes(project) == "1 failed"
+    with ResultsReader(database_path(project.root)) as reader:
+        (test,) = reader.latest_tests()
+    (action,) = (a for t, a in offered(text, 14, test).items() if t.startswith("Add a limit of "))
+    file.write_text(done(action))
+    assert outcomes(project) == "1 passed"
+
+
+def test_a_limit_beside_one_of_the_class_is_added_above_the_other_decorators() -> None:
+    text = CLASSES.replace("    def test_a", "    @other\n    def test_a")
+    test = result("test_a.py::TestA::test_a", 9, 5 * MIB, 2 * MIB)
+    found = offered(text, 9, test, marks=[mark("memory-limit-exceeded", 9)])
+    after = done(found["Add a limit of 5.5 MB: the peak was 5.0 MiB"])
+    assert '    @pytest.mark.limit_memory("5.5 MB")\n    @other\n    def test_a' in after
+
+
 def test_a_class_gets_a_limit_for_its_heaviest_test() -> None:
     text = "import pytest\n\n\nclass TestA:\n    def test_a(self): ...\n    def test_b(self): ...\n"
     tests = [
@@ -533,6 +574,30 @@ def fixed(marker: str) -> list[tuple[str, str]]:
         ("limit_memory(24)", [('Change 24 to "24 MB"', 'limit_memory("24 MB")')]),
         ("limit_memory(25165824)", [('Change 25165824 to "24 MB"', 'limit_memory("24 MB")')]),
         ("limit_memory(5000)", [('Change 5000 to "5000 B"', 'limit_memory("5000 B")')]),
+        ("limit_memory('٣ MB')", [("Change '٣ MB' to \"3 MB\"", "limit_memory('3 MB')")]),
+        (
+            f"limit_memory({2**1300})",
+            [(f'Change {2**1300} to "{2**1250} PB"', f'limit_memory("{2**1250} PB")')],
+        ),
+        (
+            'limit_memory(limit="24 MB")',
+            [("Change limit to memory_limit", 'limit_memory(memory_limit="24 MB")')],
+        ),
+        (
+            "limit_leaks(limit=SIZE, warmups=1)",
+            [("Change limit to location_limit", "limit_leaks(location_limit=SIZE, warmups=1)")],
+        ),
+        (
+            'limit_memory(memory_limt="24 MB", current_thread_only=True)',
+            [
+                (
+                    "Change memory_limt to memory_limit",
+                    'limit_memory(memory_limit="24 MB", current_thread_only=True)',
+                )
+            ],
+        ),
+        ("limit_memory(xyz=1)", []),
+        ("limit_memory(*sizes, xyz=1)", [("Remove xyz=1", "limit_memory(*sizes)")]),
         ('limit_memory("much")', []),
         ("limit_memory(None)", []),
         (

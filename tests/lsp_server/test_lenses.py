@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lsprotocol import types
 from pygls.workspace import PositionCodec
 
-from memlens.store import CheckRecord, SiteRecord, TestRecord
+from memlens.store import CheckRecord, SiteRecord, StackRecord, TestRecord
 from memlens_lsp.features.lenses import (
     FileNow,
     LensClient,
@@ -158,7 +158,7 @@ def test_a_test_that_another_file_inherits_too_is_run_where_it_is() -> None:
         RUN, "memlens.run", {"uri": "file:///p/test_a.py", "test": "TestB::test_b"}
     )
     assert took.command is not None
-    assert took.command.title == "2 tests, heaviest 2.0 MiB test_b"
+    assert took.command.title == "2 tests, heaviest 2.0 MiB TestC::test_b"
 
 
 def test_a_test_that_only_others_inherit_is_run_in_each_of_them() -> None:
@@ -169,8 +169,13 @@ def test_a_test_that_only_others_inherit_is_run_in_each_of_them() -> None:
     assert run.arguments == [
         {"uri": "file:///p/test_a.py", "tests": ["TestC::test_b", "TestD::test_b"]}
     ]
-    cases = [result(f"test_a.py::Test{name}::test_b", 2, 5 * MIB) for name in "CD"]
-    assert (2, "2 tests, heaviest 5.0 MiB test_b") in titles(file(text, results_of(text, *cases)))
+    cases = [
+        result(f"test_a.py::Test{name}::test_b[{size}]", 2, size * MIB)
+        for name, size in (("C", 4), ("D", 5))
+    ]
+    shown = titles(file(text, results_of(text, *cases)))
+    assert (2, "2 tests, heaviest 5.0 MiB TestD::test_b[5]") in shown
+    assert (1, "2 tests, heaviest 5.0 MiB TestD::test_b[5]") in shown
 
 
 def test_tests_inherited_from_another_file_are_shown_and_run_together_at_their_class() -> None:
@@ -225,6 +230,14 @@ def test_a_test_tells_what_leaked() -> None:
     assert took(TWO, leaking) == "peak 5.0 MiB, leaks objects of 1.0 MiB"
 
 
+def test_of_several_call_stacks_that_leak_the_sum_is_told() -> None:
+    leaking = result("test_a.py::test_b", 5, 5 * MIB, leak=2 * MIB)
+    assert took(TWO, leaking, leaked={1: 3 * MIB}) == "peak 5.0 MiB, leaks 3.0 MiB"
+    both = [leaking._replace(nodeid=f"{leaking.nodeid}[{size}]") for size in (1, 2)]
+    words = took(TWO, *both, leaked={1: 3 * MIB, 2: 4 * MIB})
+    assert words == "2 cases, heaviest 5.0 MiB [1], leaks 4.0 MiB"
+
+
 def test_leaks_within_their_limit_are_not_told() -> None:
     within = CheckRecord("limit_leaks", MIB, 1000, "passed", "")
     measured = result("test_a.py::test_b", 5, 5 * MIB)._replace(checks=(within,))
@@ -249,8 +262,15 @@ def test_a_parametrized_test_has_one_lens_for_all_its_cases() -> None:
 
 def test_an_odd_parameter_fits_into_a_line() -> None:
     cases = [result(f"test_a.py::test_b[{name}]", 5, MIB) for name in ("a\n[b]::c", "x" * 100)]
-    assert took(TWO, cases[0]) == "peak 1.0 MiB [a [b]::c]"
+    assert took(TWO, cases[0]) == "peak 1.0 MiB [a\\n[b]::c]"
     assert took(TWO, cases[1]) == f"peak 1.0 MiB [{'x' * 39}…]"
+
+
+def test_a_parameter_makes_no_icon_and_breaks_no_line() -> None:
+    # VS Code shows "$(zap)" in a lens as an icon.
+    names = ("$(zap)", "\x1b[31m", "a\u2028b", "$$(x)")
+    for name, words in zip(names, ("$ (zap)", "\\x1b[31m", "a\\u2028b", "$$ (x)"), strict=True):
+        assert took(TWO, result(f"test_a.py::test_b[{name}]", 5, MIB)) == f"peak 1.0 MiB [{words}]"
 
 
 def test_classes_and_the_file_are_summed_up() -> None:
@@ -557,6 +577,28 @@ async def test_a_lens_is_resolved_though_the_document_was_edited_or_closed_meanw
         types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(uri))
     )
     assert (await editor.code_lens_resolve_async(lens)).command == types.Command("", "")
+
+
+@pytest.mark.asyncio
+async def test_lens_and_diagnostic_tell_the_same_leak(
+    project: Project, open_editor: OpenEditor
+) -> None:
+    project.write("test_shop.py", TESTS)
+    sizes = (900 * 1024, 300 * 1024)
+    leaked = "Leaked 1.2 MiB from 2 call stacks, over the limit of 100.0 KiB for each"
+    leaking = result("test_shop.py::test_load", 6, 2 * MIB)._replace(
+        checks=(CheckRecord("limit_leaks", 100 * 1024, sizes[0], "exceeded", leaked),),
+        stacks=tuple(
+            StackRecord("leak", size, 1, (frame("test_load", "test_shop.py", line),))
+            for size, line in zip(sizes, (6, 7), strict=True)
+        ),
+    )
+    project.run(leaking, result("test_shop.py::test_other", 1, MIB))
+    editor = await open_editor()
+    uri = project.uri("test_shop.py")
+    editor.open(uri, TESTS)
+    await editor.until(lambda: leaked in {mark.message for mark in editor.diagnostics.get(uri, ())})
+    assert (6, "peak 2.0 MiB, leaks 1.2 MiB") in await editor.lenses(uri)
 
 
 @pytest.mark.asyncio

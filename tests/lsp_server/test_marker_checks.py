@@ -60,6 +60,17 @@ def complaints(marker: str) -> list[tuple[str, str]]:
             "unknown argument 'curent_thread_only': did you mean current_thread_only?",
         ),
         (
+            'limit_memory(limit="24 MB")',
+            "limit",
+            "unknown argument 'limit': did you mean memory_limit?",
+        ),
+        ('limit_leaks(at="1 MB")', "at", "unknown argument 'at': did you mean location_limit?"),
+        (
+            "limit_memory(xyz=1)",
+            "xyz",
+            "unknown argument 'xyz': expected memory_limit, current_thread_only",
+        ),
+        (
             'limit_leaks("1 MB", xyz=1)',
             "xyz",
             "unknown argument 'xyz': expected location_limit, filter_fn, current_thread_only,"

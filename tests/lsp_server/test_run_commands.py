@@ -17,7 +17,7 @@ from memlens.store import ResultsReader, database_path
 from memlens_lsp.uris import uri_of
 
 from .conftest import OpenEditor
-from .helpers import Editor, Project
+from .helpers import Editor, Project, inserted
 
 pytestmark = pytest.mark.asyncio
 
@@ -176,6 +176,36 @@ async def test_missing_tests_are_left_out_where_the_project_is_a_symlink(
     assert (told["outcomes"], told["problem"]) == ({"passed": 1}, None)
     (told,) = await run(editor, {"uri": uri_of(link / "test_shop.py"), "tests": tests[1:]})
     assert told["problem"].startswith("pytest does not find the test: save the file")
+
+
+async def test_a_run_of_files_that_are_not_saved_says_so_once(
+    project: Project, editor: Editor
+) -> None:
+    cart = "def total():\n    return 1\n"
+    project.write("cart.py", cart)
+    project.write("test_shop.py", SHOP)
+    shop = project.uri("test_shop.py")
+    asked = {"uri": shop, "test": "test_light"}
+    # Line ends, and whether the last line has one, are the editor's affair.
+    editor.open(shop, SHOP.replace("\n", "\r\n") + "\r\n")
+    editor.open(project.uri("cart.py"), cart.rstrip("\n"))
+    editor.open(uri_of(project.write("../elsewhere.py", "x = 1\n").resolve()), "x = 2\n")
+    await run(editor, asked)
+    assert editor.messages == []
+    editor.change(shop, 2, inserted(1, "import os\n"))
+    await run(editor, asked)
+    (message,) = editor.messages
+    assert message.type == types.MessageType.Warning
+    words = "test_shop.py has changes that are not saved: the tests run without them"
+    assert message.message == f"memlens: {words}"
+    editor.change(project.uri("cart.py"), 2, inserted(1, "import os\n"))
+    await run(editor, asked)
+    assert "cart.py and test_shop.py have changes" in editor.messages[-1].message
+    assert len(editor.messages) == 2
+    project.write("test_shop.py", f"import os\n{SHOP}")
+    project.write("cart.py", f"import os\n{cart}")
+    await run(editor, asked)
+    assert len(editor.messages) == 2
 
 
 async def test_there_is_nothing_to_run_again_at_first(editor: Editor) -> None:
@@ -399,6 +429,8 @@ async def test_results_of_another_rootdir_are_found_there(
     [
         ({"workingFolder": "nowhere"}, "(the setting memlens.workingFolder): there is no such"),
         ({"interpreter": "/bin/true"}, "/bin/true ended without running pytest: choose another"),
+        ({"interpreter": "/bin/ls"}, "/bin/ls ended with exit code 2 without running pytest ("),
+        ({"interpreter": "/bin/echo"}, "/bin/echo ended without running pytest (-m pytest --memra"),
         ({"interpreter": "old"}, "is Python 3.7, and memlens needs 3.10 or newer: choose another"),
         ({"interpreter": "/bin"}, "The interpreter /bin cannot be started (Permission denied)"),
         ({"pytestArgs": ["\ud800"]}, "'\\ud800' has what is no character"),

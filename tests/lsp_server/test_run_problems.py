@@ -37,6 +37,8 @@ def plan() -> Plan:
         Ended(1, "= 1 failed in 0.01s =", wrote_results=True),
         Ended(0, "= 1 skipped in 0.01s =", wrote_results=False),
         Ended(0, "test_a.py::test_b\n1 test collected", wrote_results=False),
+        Ended(0, "s                  [100%]\n", wrote_results=False),
+        Ended(0, "\x1b[1m=== test session starts ===\x1b[0m", wrote_results=False),
     ],
 )
 def test_nothing_is_said_of_tests_that_ran(plan: Plan, ended: Ended) -> None:
@@ -62,6 +64,26 @@ def test_nothing_is_said_of_tests_that_ran(plan: Plan, ended: Ended) -> None:
             "no memory results were written: /x is read-only",
         ),
         (Ended(0, "", wrote_results=False), None, "/my py ended without running pytest"),
+        (
+            Ended(2, "ls: unrecognized option '--memray'\nTry 'ls --help'.\n", wrote_results=False),
+            None,
+            "/my py ended with exit code 2 without running pytest"
+            " (ls: unrecognized option '--memray'): choose another interpreter",
+        ),
+        (Ended(0, "-m pytest\n", wrote_results=False), None, "without running pytest (-m pytest):"),
+        (Ended(127, "sh: python: not found\n", wrote_results=False), None, "exit code 127 without"),
+        (Ended(5, "", wrote_results=False), PYTHON, "pytest found no tests."),
+        (Ended(2, "stopped", wrote_results=False), PYTHON, "pytest was interrupted"),
+        (
+            Ended(1, "Traceback x\n y\nImportError: z\n", wrote_results=False),
+            PYTHON,
+            "pytest ended with exit code 1: ImportError: z. What pytest said",
+        ),
+        (
+            Ended(99, "Traceback\nOops: 1\n", wrote_results=False),
+            PYTHON,
+            "pytest ended with exit code 99: Oops: 1.",
+        ),
     ],
 )
 def test_what_is_missing_is_named_with_what_to_do(
@@ -82,7 +104,7 @@ def test_what_is_missing_is_named_with_what_to_do(
         (4, "ERROR: Missing required plugins: x\n\n", "arguments: Missing required plugins: x."),
         (4, "ERROR: /a/pytest.ini:2: unexpected\n", "arguments: /a/pytest.ini:2: unexpected."),
         (2, "! Interrupted: 1 error during collection !\nERROR a.py - NameError: x", "NameError"),
-        (99, "Traceback\nOops: 1\n", "exit code 99: Oops: 1"),
+        (99, "=== test session starts ===\n", "pytest ended with exit code 99"),
     ],
 )
 def test_how_a_run_ended_is_explained(plan: Plan, code: int, output: str, said: str) -> None:

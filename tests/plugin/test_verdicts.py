@@ -37,6 +37,30 @@ def test_a_peak_over_the_limit_says_both() -> None:
     assert judgement.check.message == "Peak memory of 31.0 MiB is over the limit of 24.0 MiB"
 
 
+@pytest.mark.parametrize(
+    ("peak", "message"),
+    [
+        (2 * MB + 40, "Peak memory of 2.0 MiB is over the limit of 2.0 MiB by 40 B"),
+        (2 * MB - 5000, "Peak memory of 2.0 MiB is below the limit of 2.0 MiB by 4.9 KiB"),
+        (2 * MB, "Peak memory of 2.0 MiB is at the limit of 2.0 MiB"),
+        (3 * MB, "Peak memory of 3.0 MiB is over the limit of 2.0 MiB"),
+    ],
+)
+def test_a_difference_that_rounding_hides_is_told(peak: int, message: str) -> None:
+    assert judge(LimitMemory(2 * MB), evidence(peak)).check.message == message
+
+
+def test_a_leak_that_is_hardly_too_large_is_told_by_how_much() -> None:
+    messages = [
+        judge(LimitLeaks(2 * MB), evidence(alive=(stack(size, "a"),))).check.message
+        for size in (2 * MB + 40, 2 * MB - 40)
+    ]
+    assert messages == [
+        "Leaked 2.0 MiB from 1 call stack, over the limit of 2.0 MiB for each by 40 B",
+        "At most 2.0 MiB leaked from a call stack, below the limit of 2.0 MiB for each by 40 B",
+    ]
+
+
 def test_each_call_stack_is_held_against_the_leak_limit_by_itself() -> None:
     small = (stack(MB - 1, "a"), stack(MB - 1, "b"))
     assert judge(LimitLeaks(MB), evidence(alive=small)).check.verdict == "passed"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memlens.store import PhaseRecord, ResultsReader, TestRecord, database_path
+from memlens.store import PhaseRecord, ResultsReader, StackRecord, TestRecord, database_path
 
 from .stored import a_test, begin, measure
 
@@ -150,6 +150,23 @@ def test_peaks_before_are_read_of_any_number_of_tests(tmp_path: Path) -> None:
         run = run_id(reader, "run-2")
         before = reader.peaks_before(reader.tests_of(run, stacks=False))
     assert sorted(before.values()) == list(range(2000))
+
+
+def test_all_that_the_call_stacks_of_a_test_leak_is_added_up(tmp_path: Path) -> None:
+    stacks = (
+        StackRecord("peak", 9, 1, ()),
+        StackRecord("leak", 5, 1, ()),
+        StackRecord("leak", 3, 1, ()),
+    )
+    leaking = result("test_a", 9)._replace(stacks=stacks)
+    write(tmp_path, "run-1", leaking, result("test_b", 9)._replace(stacks=()))
+    with ResultsReader(database_path(tmp_path)) as reader:
+        tests = reader.latest_tests(stacks=False)
+        assert {test.name: reader.leaked(tests).get(test.id or 0) for test in tests} == {
+            "test_a": 8,
+            "test_b": None,
+        }
+        assert reader.leaked(tests[1:]) == {}
 
 
 def test_history_is_one_point_a_run_newest_first(reader: ResultsReader) -> None:

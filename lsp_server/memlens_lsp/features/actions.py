@@ -271,11 +271,15 @@ def _addition(
         return None
     size = known.limit()
     to = f" to all tests of {owner.name}" if owner.is_class else ""
+    around = nearest_marker(document.text, marker, owner.id)
+    explained = written_size(around) if around is not None else None
+    # One of its decorators may bring a limit, under another name.
+    hidden = any(limit != explained for limit in known.limits)
     return Proposal(
         ("limit", marker, owner.id),
         f"Add a {_KINDS[marker]} of {size}{to}: {known.words}",
         document,
-        partial(adding, document.text, definition, marker, size),
+        partial(adding, document.text, definition, marker, size, nearest=hidden),
         marks,
     )
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from memlens.sizes import format_size
 from memlens.store import CheckRecord, SiteRecord, TestRecord
+from memlens_lsp.features.markup import printable
 from memlens_lsp.positions import split_lines
 from memlens_lsp.remembering import remembered
 from memlens_lsp.results import FileResults
@@ -45,7 +46,7 @@ def test_title(cases: Sequence[TestRecord], results: FileResults, text: str) -> 
         words = [f"{len(peaks)} cases", f"heaviest {_sized(heaviest, _parameters(heaviest.test))}"]
         over = sum(is_over_limit(test) for test in cases)
         words += [f"{over} over limit"] if over else []
-    words += _leaks(cases)
+    words += _leaks(cases, results.leaked)
     edited = any(is_edited(test, results, text) for test in cases)
     return ", ".join(words) + (" · edited since" if edited else "")
 
@@ -62,12 +63,12 @@ def group_title(cases: Sequence[TestRecord], results: FileResults, text: str) ->
     by_test: dict[str, list[TestRecord]] = {}
     for case in cases:
         by_test.setdefault(id_in_file(case.nodeid), []).append(case)
-    name = _short(id_in_file(heaviest.test.nodeid).rpartition("::")[2])
+    name = _name_among(id_in_file(heaviest.test.nodeid), by_test)
     tests = "1 test" if len(by_test) == 1 else f"{len(by_test)} tests"
     words = [tests, f"heaviest {_sized(heaviest, name + _parameters(heaviest.test))}"]
     over = sum(any(map(is_over_limit, same)) for same in by_test.values())
     words += [f"{over} over limit"] if over else []
-    leaking = sum(bool(_leaks(same)) for same in by_test.values())
+    leaking = sum(bool(_leaks(same, results.leaked)) for same in by_test.values())
     words += [f"{leaking} leaking"] if leaking else []
     edited = is_edited(heaviest.test, results, text)
     return ", ".join(words) + (" · edited since" if edited else "")
@@ -193,11 +194,13 @@ def _limit(test: TestRecord) -> int | None:
     return checks[0].limit_bytes if checks else None
 
 
-def _leaks(cases: Iterable[TestRecord]) -> list[str]:
+def _leaks(cases: Iterable[TestRecord], leaked: Mapping[int, int]) -> list[str]:
     words = []
     for marker, verb in (("limit_leaks", "leaks"), ("limit_leaked_objects", "leaks objects of")):
+        # Of limit_leaks the largest call stack was compared with the limit; all of them leak.
+        together = leaked if marker == "limit_leaks" else {}
         leaks = [
-            check.measured_bytes
+            together.get(case.id or 0, check.measured_bytes)
             for case in cases
             for check in _checks(case, marker)
             if check.verdict == "exceeded"
@@ -220,7 +223,19 @@ def _parameters(test: TestRecord) -> str:
     return bracket + _short(parameters.removesuffix("]")) + "]" if bracket else ""
 
 
+def _name_among(test: str, others: Iterable[str]) -> str:
+    """Return the name of *test*, with as many of its classes as tell it from the *others*.
+
+    All of them ids in a file. Classes that inherit a test share its name.
+    """
+    parts = test.split("::")
+    names = [other.split("::") for other in others if other != test]
+    length = 1
+    while length < len(parts) and any(name[-length:] == parts[-length:] for name in names):
+        length += 1
+    return "::".join(_short(part) for part in parts[-length:])
+
+
 def _short(name: str) -> str:
-    # A lens is one line.
-    name = " ".join(name.split())
-    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 1]}…"
+    # A lens is one line. VS Code would make an icon of "$(zap)".
+    return printable(name, _LONGEST_NAME).replace("$(", "$ (")

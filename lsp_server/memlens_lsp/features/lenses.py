@@ -327,7 +327,8 @@ def _file_of(case: TestRecord, file: FileNow) -> str:
     """Return the URI of the file that pytest collects *case* from: a class there may inherit it."""
     name = case.nodeid.partition("::")[0]
     root = file.results.root
-    if root is None or Path(name).name == file.path.name:
+    # A file may have been renamed since.
+    if root is None or Path(name).name in (file.path.name, Path(file.results.name).name):
         return file.uri
     return uri_of(Path(os.path.normpath(root / name)))
 

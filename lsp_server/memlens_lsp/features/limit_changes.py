@@ -24,13 +24,17 @@ def setting(text: str, marker: Marker, size: str) -> list[Change]:
     return [Change(marker.opened, marker.opened, f'"{size}"{more}')]
 
 
-def adding(text: str, definition: Definition, marker: str, size: str) -> list[Change]:
+def adding(
+    text: str, definition: Definition, marker: str, size: str, *, nearest: bool = False
+) -> list[Change]:
     """Return the changes of *text* that decorate *definition* with a *marker* of *size*.
 
-    Above its other decorators: what these make of the function may have no markers any more.
+    Above its other decorators: what these make of the function may have no markers any more. Or
+    *nearest* to it, where it counts more than any marker that the other decorators bring.
     """
+    place = definition.head if nearest else definition.start
     mark = importing_mark(text, definition.top)
     lines = Lines(text)
-    margin = text[lines.start(lines.at(definition.start)) : definition.start].lstrip("\ufeff")
+    margin = text[lines.start(lines.at(place)) : place].lstrip("\ufeff")
     new = f'@{mark.expression}.{marker}("{size}"){line_end(text)}{margin}'
-    return [*mark.changes, Change(definition.start, definition.start, new)]
+    return [*mark.changes, Change(place, place, new)]

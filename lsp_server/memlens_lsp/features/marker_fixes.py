@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from decimal import Decimal
 from typing import NamedTuple
 
-from memlens.markers import UNKNOWN
+from memlens.markers import SIGNATURES, UNKNOWN, marker_errors
 from memlens_lsp.features.edits import Change
 from memlens_lsp.features.limit_changes import setting
 from memlens_lsp.features.marker_checks import Fault
@@ -47,9 +49,17 @@ def fixes(text: str, fault: Fault) -> Iterator[Fix]:
             title = f'Change {text[slice(*argument.value_span)]} to "{size}"'
             yield Fix(title, (change,))
         return
+    if _is_the_missing_limit(fault):
+        return
     removed = _removing(text, marker, argument)
     if removed is not None:
         yield removed
+
+
+def _is_the_missing_limit(fault: Fault) -> bool:
+    """Return whether the wrong argument of *fault* is the limit under another name."""
+    required = SIGNATURES[fault.marker.meant].required
+    return required is not None and fault.meant == required.name and fault.marker.limit is None
 
 
 def _removing(text: str, marker: Marker, argument: Given) -> Fix | None:
@@ -60,6 +70,9 @@ def _removing(text: str, marker: Marker, argument: Given) -> Fix | None:
         if any(given.starred for given in arguments):
             return None
         last = len(marker.positional) - 1
+    left = [*arguments[:first], *arguments[last + 1 :]]
+    if len(_errors(marker, left)) >= len(_errors(marker, arguments)):
+        return None  # without it the limit is missing
     title = (
         f"Remove {text[slice(*argument.span)]}"
         if first == last
@@ -76,6 +89,16 @@ def _removing(text: str, marker: Marker, argument: Given) -> Fix | None:
     return Fix(title, (change,))
 
 
+def _errors(marker: Marker, arguments: Sequence[Given]) -> list[str]:
+    """Return what would be wrong with *marker* if these were its arguments."""
+    instead = replace(marker, arguments=arguments)
+    complete = marker.complete
+    return [
+        str(error)
+        for error in marker_errors(marker.name, instead.args, instead.kwargs, complete=complete)
+    ]
+
+
 def _meant_size(value: object) -> str | None:
     """Return the size that somebody who wrote *value* probably meant."""
     if isinstance(value, bool) or value is UNKNOWN:
@@ -83,15 +106,16 @@ def _meant_size(value: object) -> str | None:
     written = _ALMOST_SIZE.fullmatch(str(value)) if isinstance(value, int | float | str) else None
     if written is None:
         return None
-    number = written["number"].replace(",", ".")
+    amount = Decimal(written["number"].replace(",", "."))
+    number = format(amount, "f")  # in ASCII, whatever digits were written
     unit = written["unit"].upper()
     if unit in _UNITS and unit:
         return f"{number} {unit.removesuffix('B')}B"
     if unit:
         return None
-    if float(number) < _BYTES:
+    if amount < _BYTES:
         return f"{number} MB"
-    return _bytes(int(float(number)))
+    return _bytes(int(amount))
 
 
 def _bytes(size: int) -> str:

@@ -25,6 +25,8 @@ class Measured(NamedTuple):
     exceeded: bool
     #: ``the peak was 31.2 MiB``.
     words: str
+    #: The limits that the tests had, in bytes.
+    limits: frozenset[int] = frozenset()
 
     def limit(self, like: str | None = None) -> str:
         """Return the limit for it, with head-room, in the unit of *like*."""
@@ -55,11 +57,12 @@ def measured(text: str, results: FileResults, marker: str, owner: Owner) -> Meas
     ]
     if not sizes:
         return None
-    largest, exceeded = max(sizes)
+    largest, exceeded, _ = max(sizes, key=lambda size: size[:2])
     what = "peak" if marker == "limit_memory" else "leak"
     of_several = len(sizes) > 1 or what == "leak"
     words = f"the {'largest ' if of_several else ''}{what} was {format_size(largest)}"
-    return Measured(largest, exceeded, words)
+    limits = frozenset(limit for _, _, limit in sizes if limit is not None)
+    return Measured(largest, exceeded, words, limits)
 
 
 def written_size(marker: Marker) -> int | None:
@@ -121,12 +124,17 @@ def _owners(text: str, test: str) -> Iterator[str]:
     yield from dict.fromkeys((*around, ""))
 
 
-def _size(test: TestRecord, marker: str) -> tuple[int, bool] | None:
-    """Return what was measured of *test* that *marker* limits, in bytes, and if it was too much."""
+def _size(test: TestRecord, marker: str) -> tuple[int, bool, int | None] | None:
+    """Return what was measured of *test* that *marker* limits, if it was too much, and the limit.
+
+    In bytes. The limit is None if there was none.
+    """
     if test.outcome == "failed" and not any(check.verdict == "exceeded" for check in test.checks):
         return None
     for check in test.checks:
         if check.marker == marker and check.verdict != "not_judged":
-            return check.measured_bytes, check.verdict == "exceeded"
+            return check.measured_bytes, check.verdict == "exceeded", check.limit_bytes
     phase = test.phase("call")
-    return (phase.peak_bytes, False) if phase is not None and marker == "limit_memory" else None
+    if phase is None or marker != "limit_memory":
+        return None
+    return phase.peak_bytes, False, None

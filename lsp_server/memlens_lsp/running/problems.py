@@ -22,6 +22,17 @@ _EXIT_CODES = {
     4: "pytest did not accept its arguments",
     5: "pytest found no tests",
 }
+#: What only pytest writes, however little it is told to say. Other programs have exit codes too.
+_PYTEST = re.compile(
+    r"^(?:=+ (?:test session starts|ERRORS|FAILURES|short test summary)|rootdir: |!+ |ERROR:? \S"
+    r"|FAILED |INTERNALERROR> |ImportError while loading conftest|(?:=+ )?(?:no tests |\d+"
+    r" (?:passed|failed|skipped|deselected|xfailed|xpassed|warning|error|tests? collected)))"
+    r"|\[100%\]$",
+    re.MULTILINE,
+)
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+#: Of what another program says, this many characters are told.
+_MOST_TOLD = 200
 
 
 class Interpreter(NamedTuple):
@@ -60,7 +71,12 @@ def cannot_start(plan: Plan, reason: str, others: Sequence[Path] = ()) -> str:
 
 def needs_interpreter(ended: Ended) -> bool:
     """Return whether `problem_with` can say more when it knows the interpreter."""
-    return _lacks_pytest(ended) or _lacks_plugin(ended) or _lacks_results(ended)
+    return (
+        _lacks_pytest(ended)
+        or _lacks_plugin(ended)
+        or _lacks_results(ended)
+        or not _shows_pytest(ended)
+    )
 
 
 def problem_with(
@@ -75,8 +91,10 @@ def problem_with(
     interpreters that may be a better choice.
     """
     if needs_interpreter(ended):
-        return _not_fit(plan, interpreter, others) or _missing(plan, ended, interpreter, others)
-    if ended.exit_code in (0, 1):
+        wrong = _not_fit(plan, interpreter, others) or _missing(plan, ended, interpreter, others)
+        if wrong is not None:
+            return wrong
+    if ended.exit_code == 0 or (ended.exit_code == 1 and _shows_pytest(ended)):
         return None
     why, details = _reason(ended.exit_code, ended.output)
     return f"{': '.join([why, *details])}. {SEE_LOG}"
@@ -101,6 +119,13 @@ def _lacks_results(ended: Ended) -> bool:
     return not ended.output.strip() or bool(re.search(r"\b\d+ (passed|failed)\b", ended.output))
 
 
+def _shows_pytest(ended: Ended) -> bool:
+    """Return whether pytest was seen to start, or a signal ended whatever it was."""
+    if ended.exit_code < 0 or ended.wrote_results:
+        return True
+    return bool(_PYTEST.search(_COLOUR.sub("", ended.output)))
+
+
 def _not_fit(plan: Plan, interpreter: Interpreter | None, others: Sequence[Path]) -> str | None:
     if interpreter is None:
         return None
@@ -120,7 +145,7 @@ def _not_fit(plan: Plan, interpreter: Interpreter | None, others: Sequence[Path]
 
 def _missing(
     plan: Plan, ended: Ended, interpreter: Interpreter | None, others: Sequence[Path]
-) -> str:
+) -> str | None:
     is_installed = interpreter is not None and interpreter.memlens is not None
     if _lacks_pytest(ended):
         return f"pytest is not installed for {plan.python}: {_install(plan, others)}"
@@ -132,8 +157,8 @@ def _missing(
             " '-p no:memlens' or PYTEST_DISABLE_PLUGIN_AUTOLOAD in pytest's configuration and in"
             " the settings memlens.pytestArgs and memlens.environment"
         )
-    if not ended.output.strip():
-        return f"{plan.python} ended without running pytest: {_choose(plan, others)}"
+    if not _shows_pytest(ended):
+        return _not_run(plan, ended, interpreter, others)
     why = "The tests ran, but no memory results were written"
     said = re.search(r"^memlens warning: (.+)$", ended.output, re.MULTILINE)
     if said is not None:
@@ -141,6 +166,17 @@ def _missing(
     if is_installed:
         return f"{why}. {SEE_LOG}"
     return f"{why}. If pytest-memlens is not installed for {plan.python}, {_install(plan, others)}"
+
+
+def _not_run(
+    plan: Plan, ended: Ended, interpreter: Interpreter | None, others: Sequence[Path]
+) -> str | None:
+    has_pytest = interpreter is not None and interpreter.pytest is not None
+    if has_pytest and (ended.output.strip() or ended.exit_code > 1):
+        return None  # it was pytest, whatever it was told to say
+    code = f" with exit code {ended.exit_code}" if ended.exit_code else ""
+    told = f" ({words})" if (words := _gist(ended.output)) else ""
+    return f"{plan.python} ended{code} without running pytest{told}: {_choose(plan, others)}"
 
 
 def _reason(code: int, output: str) -> tuple[str, list[str]]:
@@ -159,8 +195,15 @@ def _reason(code: int, output: str) -> tuple[str, list[str]]:
     if code == 3:
         refused = re.findall(r"^INTERNALERROR> (\w\S*(?:: .+|))$", output, re.MULTILINE)[-1:]
     elif code not in _EXIT_CODES and not refused:
-        refused = [line for line in output.strip().split("\n")[-1:] if line]
+        refused = [words for words in [_gist(output)] if words]
     return _EXIT_CODES.get(code, f"pytest ended with exit code {code}"), refused[:1]
+
+
+def _gist(output: str) -> str:
+    """Return the line that says most: the last of a traceback, else the first."""
+    lines = output.strip().split("\n")
+    line = lines[-1 if "Traceback" in output else 0].strip()
+    return line if len(line) <= _MOST_TOLD else f"{line[: _MOST_TOLD - 1]}…"
 
 
 def _install(plan: Plan, others: Sequence[Path]) -> str:

@@ -18,6 +18,7 @@ from memlens_lsp.running.lanes import RunRefusedError, Runs
 from memlens_lsp.running.planning import Plan, Selection, plan_run, title_of
 from memlens_lsp.running.requests import Request, read_cancel_request, read_run_request
 from memlens_lsp.running.runs import Outcome, Run
+from memlens_lsp.running.unsaved import unsaved, warning
 from memlens_lsp.uris import uri_of
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Runner:
             self._server.show(_nothing(request), types.MessageType.Info)
             return None if token is None else []
         self._last = choices
+        await self._tell_of_unsaved(choices)
         together = Progress(self._server, token) if token is not None else None
         plans = [self._plan(*choice) for choice in choices]
         # All are shown before one can end, so that a common progress ends with the last.
@@ -71,6 +73,14 @@ class Runner:
         if tasks:
             await asyncio.wait(tasks)
         return [_told(plan, task.result()) for task, plan in tasks.items() if not task.cancelled()]
+
+    async def _tell_of_unsaved(self, choices: Sequence[_Choice]) -> None:
+        """Say once which open files the runs take from disk, where they are other."""
+        places = {root for root, _ in choices}
+        places |= {path for _, tests in choices for path, _ in tests.chosen}
+        files = await asyncio.to_thread(unsaved, self._server.open_texts(), places)
+        if files:
+            self._server.show(warning(files), types.MessageType.Warning)
 
     def _abandon(self, progress: Progress) -> None:
         """Cancel the runs of a request that the client has cancelled, and with it its progress."""

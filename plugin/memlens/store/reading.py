@@ -295,6 +295,20 @@ class ResultsReader:
         )
         return {row[0]: row[1] for row in rows}
 
+    def leaked(self, tests: Iterable[TestRecord]) -> dict[int, int]:
+        """Return, by id, what the call stacks that leak in each of *tests* hold together, in bytes.
+
+        A test without any is left out.
+        """
+        rows = self._in_chunks(
+            "iI",
+            "SELECT id, (SELECT sum(bytes) FROM stack WHERE stack.test = test.id"
+            " AND stack.kind = 'leak') FROM test",
+            [test.id for test in tests if test.id is not None],
+            column="id",
+        )
+        return {row[0]: row[1] for row in rows if row[1] is not None}
+
     def history(self, path: str, name: str, limit: int | None = None) -> list[PastResult]:
         """Return what the last *limit* runs (None: all) measured of a test, the newest first."""
         rows = self._rows(
