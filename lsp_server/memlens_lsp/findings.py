@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 from memlens.findings import DEFAULT_THRESHOLDS, Finding, Thresholds, find
-from memlens.store import ResultsReader, SourceRecord
+from memlens.store import ResultsReader, SourceRecord, TestRecord
 from memlens_lsp.results import read_database
 
 
@@ -25,6 +26,8 @@ class _Result(NamedTuple):
     findings: tuple[Finding, ...]
     #: The project's files that these have to do with.
     names: frozenset[str]
+    #: Without its call stacks.
+    test: TestRecord
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,12 @@ class Findings:
     newest: tuple[int, str] = (0, "")
     #: The uuid and status of the newest run.
     last_run: tuple[str, str] | None = None
+
+    @cached_property
+    def tests(self) -> Mapping[tuple[str, int], TestRecord]:
+        """The tests that have findings, by node id and run, without their call stacks."""
+        tests = (result.test for result in self.results.values())
+        return {(test.nodeid, test.run or 0): test for test in tests}
 
 
 def read_findings(
@@ -97,7 +106,8 @@ def _brought_up_to_date(reader: ResultsReader, known: Findings) -> Findings:
         findings = tuple(find([test], known.thresholds))
         if findings and test.id in runs:
             names = frozenset(_names(findings))
-            results[test.path, test.name] = _Result(test.id, runs[test.id], findings, names)
+            alone = test._replace(stacks=())
+            results[test.path, test.name] = _Result(test.id, runs[test.id], findings, names, alone)
     by_file, concerned = _by_file(results.values(), known)
     return Findings(
         by_file,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,12 +34,16 @@ class _File:
     changes: int
     #: What was known before, for as long as it cannot be read.
     before: FileResults
+    #: What the file was called when it was measured, if it was renamed since.
+    then: Path | None
 
 
 class KnownResults:
     """What is known of all projects. To be used from the event loop only."""
 
-    def __init__(self) -> None:
+    def __init__(self, file_then: Callable[[Path], Path | None] = lambda _: None) -> None:
+        """*file_then* returns what a file was called that was renamed since it was measured."""
+        self._file_then = file_then
         #: The findings of each project with results, by its root.
         self.findings: dict[Path, Findings] = {}
         #: Projects whose results another program holds, so that they could not be read.
@@ -105,25 +109,26 @@ class KnownResults:
         projects, such as an installed library's test, by any project that ran it.
         """
         known = self._files.get(path)
-        if known is None or known.changes != self._changes:
-            known = self._files[path] = self._begin(path, _last_of(known))
+        then = self._file_then(path)
+        if known is None or known.changes != self._changes or known.then != then:
+            known = self._files[path] = self._begin(path, _last_of(known), then)
             while len(self._files) > _MOST_FILES:
                 self._files.popitem(last=False)
         self._files.move_to_end(path)
         # Several requests wait for it; that one of them is cancelled must not end it.
         return await asyncio.shield(known.reading)
 
-    def _begin(self, path: Path, before: FileResults) -> _File:
-        reading = asyncio.ensure_future(self._read_file(path, before))
-        return _File(reading, self._changes, before)
+    def _begin(self, path: Path, before: FileResults, then: Path | None) -> _File:
+        reading = asyncio.ensure_future(self._read_file(path, before, then))
+        return _File(reading, self._changes, before, then)
 
-    async def _read_file(self, path: Path, before: FileResults) -> FileResults:
+    async def _read_file(self, path: Path, before: FileResults, then: Path | None) -> FileResults:
         roots = tuple(self.findings)
         project = nearest_root(path, roots)
         turn = self._turns.setdefault(project or path.parent, asyncio.Semaphore(_AT_A_TIME))
         try:
             async with turn:
-                return await asyncio.to_thread(_read_file, path, () if project else roots)
+                return await asyncio.to_thread(_read_file, then or path, () if project else roots)
         except ResultsError:
             # Another program holds them: to be read again when they are next asked for.
             known = self._files.get(path)

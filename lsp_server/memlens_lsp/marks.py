@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 from lsprotocol import types
 
-from memlens.store import FrameRecord, SourceRecord
+from memlens.findings import Finding
+from memlens.store import FrameRecord, TestRecord
 from memlens_lsp.features.diagnostics import Client, as_wanted, diagnostics
 from memlens_lsp.features.marker_checks import marker_diagnostics
 from memlens_lsp.findings import Findings
+from memlens_lsp.moved_files import has_own_results, moved_file
 from memlens_lsp.projects import file_named, nearest_root, real
 from memlens_lsp.settings import Settings
 from memlens_lsp.texts import Texts
@@ -36,9 +38,21 @@ class FileNames:
 
     def __init__(self) -> None:
         self._files: dict[tuple[Path, str], Path] = {}
+        #: Those that were renamed since they were measured, and what they are now.
+        self.moved: Mapping[tuple[Path, str], Path] = {}
+        #: Which files were gone when an open one, by its path, was last compared with them.
+        self.compared: Mapping[Path, frozenset[tuple[Path, str]]] = {}
 
     def file(self, root: Path, name: str) -> Path:
-        """Return the file that the results of the project at *root* call *name*."""
+        """Return the file that the results of the project at *root* call *name*, renamed or not."""
+        return self.moved.get((root, name)) or self.file_then(root, name)
+
+    def path(self, root: Path, name: str) -> Path:
+        """Return the same, with its symlinks."""
+        return self.moved.get((root, name)) or file_named(root, name)
+
+    def file_then(self, root: Path, name: str) -> Path:
+        """Return the file that had that name when it was measured."""
         known = self._files.get((root, name))
         if known is None:
             known = self._files[root, name] = real(file_named(root, name))
@@ -64,9 +78,53 @@ class Moment:
         """Return the files, symlinks followed, that may have diagnostics."""
         return {*self._by_file(), *self.texts.open_files()}
 
+    def named_files(self) -> frozenset[Path]:
+        """Return the files, symlinks followed, that findings are in."""
+        then = {self.names.file_then(*key) for key in self.names.moved}
+        return frozenset({*self._by_file(), *then})
+
     def files_named(self, root: Path, names: Iterable[str]) -> set[Path]:
         """Return the files that the results of the project at *root* call *names*."""
         return {self.names.file(root, name) for name in names}
+
+    def look_for_moved(self, *, for_results: bool) -> set[Path]:
+        """Find files that were renamed; return those of which something else is true now.
+
+        With *for_results* there may be results under the new name.
+        """
+        before = self.names.moved
+        moved = {
+            (root, name): file
+            for (root, name), file in before.items()
+            if root in self.findings
+            and name in self.findings[root].by_file
+            and self.texts.now(self.names.file_then(root, name)) is None
+            and not (for_results and has_own_results(root, file))
+        }
+        gone = frozenset(
+            (root, name)
+            for root, of_project in self.findings.items()
+            for name in of_project.by_file
+            if (root, name) not in moved and self.texts.is_gone(self.names.file_then(root, name))
+        )
+        compared: dict[Path, frozenset[tuple[Path, str]]] = {}
+        known = {*self._by_file(), *moved.values()} if gone else set()
+        for opened in self.texts.open_texts() if gone else ():
+            # Not at each edit.
+            is_news = not gone <= self.names.compared.get(opened.file, frozenset())
+            compared[opened.file] = gone
+            if is_news and opened.file not in known:
+                found = moved_file(opened, gone - moved.keys(), self.findings)
+                if found is not None:
+                    moved[found] = opened.file
+                    known.add(opened.file)
+        self.names.compared = compared
+        self.names.moved = moved
+        return {
+            file
+            for key, other in before.items() ^ moved.items()
+            for file in (self.names.file_then(*key), other)
+        }
 
     def concerned(self, changed: Collection[Path]) -> set[Path]:
         """Return the files whose diagnostics the texts of the files *changed* have to do with."""
@@ -84,7 +142,7 @@ class Moment:
         """Return what the documents of each of *files* should show."""
         by_file = self._by_file()
         projects = {
-            root: _ProjectFiles(root, of_project.sources, self.texts)
+            root: _ProjectFiles(root, of_project, self.texts, self.names)
             for root, of_project in self.findings.items()
         }
         return {file: self._marks(file, by_file.get(file, ()), projects) for file in files}
@@ -106,7 +164,7 @@ class Moment:
         found: dict[str, list[types.Diagnostic]] = {}
         opened = self.texts.opened(file)
         for root, name in named:
-            path = file_named(root, name)
+            path = self.names.path(root, name)
             # Inside a nested project with results of its own, those are the ones that count.
             if nearest_root(path, self.findings.keys()) not in (root, None):
                 continue
@@ -133,8 +191,9 @@ class _ProjectFiles:
     """The files of one project at one moment. Implements `features.diagnostics.Files`."""
 
     root: Path
-    sources: Mapping[tuple[int, str], SourceRecord]
+    findings: Findings
     texts: Texts
+    names: FileNames
     locations: dict[tuple[int, FrameRecord], types.Location] = field(default_factory=dict)
     #: Call stacks name the same few files again and again.
     uris: dict[str, str | None] = field(default_factory=dict)
@@ -149,17 +208,21 @@ class _ProjectFiles:
     def _uri(self, name: str) -> str | None:
         if not name or name.startswith("<"):
             return None  # "<string>", "<frozen importlib._bootstrap>"
-        path = file_named(self.root, name)
+        path = self.names.path(self.root, name)
         opened = self.texts.opened(path)
         return opened[0].uri if opened else uri_of(path)
 
     def now(self, name: str) -> str | None:
         """Return the file's text now."""
         if name not in self.now_known:
-            self.now_known[name] = self.texts.now(file_named(self.root, name))
+            self.now_known[name] = self.texts.now(self.names.path(self.root, name))
         return self.now_known[name]
 
     def measured(self, run: int, name: str) -> str | None:
         """Return the file's text as *run* saw it."""
-        source = self.sources.get((run, name))
+        source = self.findings.sources.get((run, name))
         return None if source is None else source.text
+
+    def test(self, finding: Finding) -> TestRecord | None:
+        """Return the test whose result *finding* comes from, if that is known."""
+        return self.findings.tests.get((finding.nodeid, finding.run))

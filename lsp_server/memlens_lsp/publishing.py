@@ -62,6 +62,9 @@ class Host(Protocol):
     ) -> None:
         """Send diagnostics to the client."""
 
+    def refresh(self) -> None:
+        """Have the client ask again for lenses and hints."""
+
     def refresh_diagnostics(self) -> None:
         """Ask the client to pull diagnostics again."""
 
@@ -89,8 +92,9 @@ class Publisher:
         #: What is true now, by file (symlinks followed) and URI: of open documents, and of files
         #: that have diagnostics.
         self._reports: dict[Path, dict[str, Report]] = {}
-        #: The findings that this was made of.
+        #: The findings that this was made of, and the files that these name.
         self._made_of: dict[Path, Findings] = {}
+        self._named: frozenset[Path] = frozenset()
         #: Ids of another server, whose client still knows them, are not ours.
         self._session = secrets.token_hex(4)
         self._ids = 0
@@ -109,12 +113,19 @@ class Publisher:
         self._one_at_a_time = asyncio.Lock()
 
     def marked_files(self) -> dict[Path, Look | None]:
-        """Return the files that have diagnostics, and what they looked like when last read."""
-        return {
-            file: self._disk.look_of(file)
-            for file, reports in self._reports.items()
-            if any(report.diagnostics for report in reports.values())
-        }
+        """Return the files that may have marks, and what they looked like when last read.
+
+        Also those that show none now: a file or a line that is gone may come back.
+        """
+        return {file: self._disk.look_of(file) for file in self._named}
+
+    def file_then(self, path: Path) -> Path | None:
+        """Return the file that *path* was when it was measured, None if it was not renamed."""
+        if not self._names.moved:
+            return None
+        file = real(path)
+        moved = self._names.moved.items()
+        return next((self._names.file_then(*key) for key, now in moved if now == file), None)
 
     # What has changed
 
@@ -161,8 +172,13 @@ class Publisher:
         no others.
         """
 
-        def make(moment: Moment) -> dict[Path, list[Marks]]:
-            return moment.marks(choose(moment))
+        def make(moment: Moment) -> tuple[dict[Path, list[Marks]], frozenset[Path], set[Path]]:
+            made = moment.marks(choose(moment))
+            # Only now it is known which files are gone.
+            moved = moment.look_for_moved(for_results=for_results)
+            if moved:
+                made |= moment.marks(moment.concerned(moved))
+            return made, moment.named_files(), moved
 
         async with self._one_at_a_time:
             moment = Moment(
@@ -172,7 +188,9 @@ class Publisher:
                 self._host.settings_for,
                 self._names,
             )
-            made = await asyncio.to_thread(make, moment)
+            made, self._named, moved = await asyncio.to_thread(make, moment)
+            if moved:
+                self._host.refresh()
             if for_results:
                 self._made_of = dict(moment.findings)
             if forget_others:

@@ -73,7 +73,7 @@ class MemlensServer(LanguageServer):
         #: Whether the client has said that it is ready.
         self.is_watching = False
         self.publisher = Publisher(self)
-        self.results = KnownResults()
+        self.results = KnownResults(self.publisher.file_then)
         self.pytest_configurations = PytestConfigurations()
         self.overviews = Overviews()
         #: Projects that have or had results.

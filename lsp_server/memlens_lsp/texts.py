@@ -113,6 +113,14 @@ class Texts:
         """Return the files that are open, symlinks followed."""
         return [*self._open]
 
+    def open_texts(self) -> list[OpenText]:
+        """Return the open documents."""
+        return [document for documents in self._open.values() for document in documents]
+
+    def is_gone(self, file: Path) -> bool:
+        """Return whether *file*, symlinks followed, was not there when it was last read."""
+        return file not in self._open and self._disk.look_of(file) == (None,)
+
     def now(self, path: Path) -> str | None:
         """Return the text of the file *path*, or None if it has none."""
         opened = self.opened(path)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from lsprotocol import types
 from pygls.workspace import PositionCodec
 
-from memlens.findings import find
-from memlens.store import FrameRecord, StackRecord, TestRecord
+from memlens.findings import Finding, find
+from memlens.store import CheckRecord, FrameRecord, StackRecord, TestRecord
 from memlens_lsp.features.diagnostics import Client, as_wanted, diagnostics
 
 from .helpers import MIB, frame, result
@@ -25,6 +25,7 @@ class Files:
     texts: Mapping[str, str]
     texts_measured: Mapping[str, str] = field(default_factory=dict)
     locations: dict[tuple[int, FrameRecord], types.Location] = field(default_factory=dict)
+    tests: Sequence[TestRecord] = ()
 
     def uri(self, name: str) -> str | None:
         return None if name.startswith("<") else f"file:///{name}"
@@ -34,6 +35,9 @@ class Files:
 
     def measured(self, run: int, name: str) -> str | None:
         return self.texts_measured.get(name)
+
+    def test(self, finding: Finding) -> TestRecord | None:
+        return next((test for test in self.tests if test.nodeid == finding.nodeid), None)
 
 
 def marks(files: Files, *tests: TestRecord) -> list[tuple[int, str]]:
@@ -86,6 +90,67 @@ def test_cases_of_a_parametrized_test_say_which_they_are() -> None:
     case = result("a.py::test_b[x::y]", 5, 3, 2)
     files = Files({"a.py": TWO}, {"a.py": TWO})
     assert marks(files, case) == [(5, "test_b[x::y]: Peak of 3 with 2")]
+
+
+LIMITED = """\
+import pytest
+
+
+@pytest.mark.limit_memory("2 MiB")
+@pytest.mark.limit_leaks("1 MiB")
+def test_b():
+    two()
+"""
+STACK = (frame("test_b", "a.py", 7),)
+LIMITED_OVER = result("a.py::test_b", 6, 3 * MIB, 2 * MIB, stack=STACK)
+LEAKING = result("a.py::test_b", 6, MIB, leak=2 * MIB, leak_stack=STACK)
+
+
+def since(now: str, *tests: TestRecord, measured: str = LIMITED) -> list[str]:
+    """The messages in the text *now* of what was found in the *measured* one."""
+    files = Files({"a.py": now}, {"a.py": measured}, tests=tests)
+    return [message for _, message in marks(files, *tests)]
+
+
+def test_a_limit_raised_since_takes_the_marks_away_that_it_would_not_have_had() -> None:
+    assert len(since(LIMITED, LIMITED_OVER)) == 2
+    assert since(LIMITED.replace('"2 MiB"', '"4 MiB"'), LIMITED_OVER) == []
+    assert len(since(LIMITED, LEAKING)) == 2
+    assert since(LIMITED.replace('"1 MiB"', '"3 MiB"'), LEAKING) == []
+    of_module = 'import pytest\n\npytestmark = pytest.mark.limit_memory("2 MiB")\n\n\n' + TWO
+    over = result("a.py::test_b", 10, 3 * MIB, 2 * MIB)
+    assert since(of_module, over, measured=of_module) == ["Peak of 3145728 with 2097152"]
+    assert since(of_module.replace("2 MiB", "4 MiB"), over, measured=of_module) == []
+
+
+def test_a_limit_that_would_be_broken_all_the_same_or_is_not_what_broke_leaves_the_marks() -> None:
+    # What is as large as the limit is over it.
+    for limit in ("2.5 MiB", "3 MiB", "a lot"):
+        assert len(since(LIMITED.replace("2 MiB", limit), LIMITED_OVER)) == 2
+    # The limit that counted was not that of the text, but of another decorator.
+    default = result("a.py::test_b", 6, 3 * MIB, MIB, stack=STACK)
+    assert len(since(LIMITED.replace("2 MiB", "4 MiB"), default)) == 2
+    # It grew since the last run that passed.
+    increase = CheckRecord("fail_on_increase", MIB, 3 * MIB, "exceeded", "3 MiB is more")
+    grown = LIMITED_OVER._replace(checks=(*LIMITED_OVER.checks, increase))
+    messages = since(LIMITED.replace("2 MiB", "4 MiB"), grown)
+    assert messages[0] == "3 MiB is more (edited since this run)"
+    assert len(messages) == 2
+    # A test of this thread's memory says nothing of all threads'.
+    narrow = LIMITED.replace('"2 MiB"', '"2 MiB", current_thread_only=True')
+    assert since(LIMITED.replace("2 MiB", "4 MiB"), LIMITED_OVER, measured=narrow)
+
+
+def test_marks_of_a_test_that_was_edited_since_say_so() -> None:
+    edited = LIMITED.replace("    two()\n", "    two()\n    three()\n")
+    assert since(edited, LIMITED_OVER) == [
+        "Peak of 3145728 with 2097152 (edited since this run)",
+        "3.0 MiB allocated here was alive at the peak of test_b, 100 % of it (edited since this"
+        " run)",
+    ]
+    # It is the same test wherever it stands, and with another comment.
+    moved = "# first\n" + LIMITED.replace("    two()\n", "    two()  # here\n\n")
+    assert since(moved, LIMITED_OVER)[0] == "Peak of 3145728 with 2097152"
 
 
 def related(stack: Sequence[FrameRecord], files: Files | None = None) -> list[tuple[str, int, str]]:

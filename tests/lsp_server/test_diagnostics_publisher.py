@@ -66,6 +66,9 @@ class Host:
         codes = [str(diagnostic.code) for diagnostic in diagnostics]
         self.published.append((uri.rpartition("/")[2], version, codes))
 
+    def refresh(self) -> None:
+        pass
+
     def refresh_diagnostics(self) -> None:
         self.refreshes += 1
 

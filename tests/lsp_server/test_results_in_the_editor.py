@@ -177,6 +177,75 @@ async def test_a_file_changed_on_disk_while_closed_has_its_marks_moved(
     await editor.until(lambda: editor.marks(uri) == [])
 
 
+async def test_marks_of_a_closed_file_come_back_when_it_or_their_line_does(
+    project: Project, editor: Editor
+) -> None:
+    project.run(OVER, LEAK)
+    test, shop = project.uri("test_shop.py"), project.uri("shop.py")
+    marks = [(6, "memory-limit-exceeded"), (11, "memory-leak")]
+    await editor.until(lambda: editor.marks(test) == marks and editor.marks(shop))
+    # As another branch does it: the file is not there for a while, the line neither.
+    (project.root / "test_shop.py").unlink()
+    project.write("shop.py", "def load(count): ...\n")
+    await editor.until(lambda: editor.marks(test) == [] and editor.marks(shop) == [])
+    project.write("test_shop.py", TESTS)
+    project.write("shop.py", SHOP)
+    await editor.until(
+        lambda: editor.marks(test) == marks and editor.marks(shop) == [(2, code) for code in SITES]
+    )
+
+
+async def test_marks_go_with_a_raised_limit_also_in_other_files_and_come_back_with_the_old_one(
+    project: Project, editor: Editor
+) -> None:
+    project.run(OVER)
+    test, shop = project.uri("test_shop.py"), project.uri("shop.py")
+    editor.open(test, TESTS)
+    await editor.until(lambda: editor.marks(test) and editor.marks(shop))
+    size = types.Range(types.Position(4, 27), types.Position(4, 29))
+    editor.change(test, 2, types.TextDocumentContentChangePartial(size, "34"))
+    await editor.until(lambda: editor.marks(test) == [] and editor.marks(shop) == [])
+    editor.change(test, 3, types.TextDocumentContentChangePartial(size, "28"))
+    await editor.until(lambda: editor.marks(test) and editor.marks(shop))
+    (mark,) = editor.diagnostics[test]
+    assert mark.message.endswith(" (edited since this run)")
+
+
+async def test_a_renamed_file_has_its_marks_and_lenses_under_its_new_name_and_again_under_the_old(
+    project: Project, editor: Editor
+) -> None:
+    project.run(OVER)
+    old, new = project.uri("test_shop.py"), project.uri("test_store.py")
+    marks = [(6, "memory-limit-exceeded")]
+    peak = (6, "peak 31.0 MiB of 24.0 MiB")
+    await editor.until(lambda: editor.marks(old) == marks)
+    (project.root / "test_shop.py").rename(project.root / "test_store.py")
+    editor.open(new, TESTS)
+    await editor.until(lambda: editor.marks(new) == marks and editor.marks(old) == [])
+    assert peak in await editor.lenses(new)
+    shop = editor.diagnostics[project.uri("shop.py")][0].related_information or ()
+    assert [step.location.uri for step in shop][-1] == new
+    editor.change(new, 2, inserted(1, "# more\n"))
+    await editor.until(lambda: editor.marks(new) == [(7, "memory-limit-exceeded")])
+    (project.root / "test_store.py").rename(project.root / "test_shop.py")
+    await editor.until(lambda: editor.marks(old) == marks and editor.marks(new) == [])
+    assert peak not in await editor.lenses(new)
+
+
+async def test_another_file_like_one_that_is_gone_but_with_results_of_its_own_gets_no_marks(
+    project: Project, editor: Editor
+) -> None:
+    project.write("test_store.py", TESTS)
+    project.run(OVER, result("test_store.py::test_load", 6, 3 * MIB, 24 * MIB))
+    old, other = project.uri("test_shop.py"), project.uri("test_store.py")
+    await editor.until(lambda: editor.marks(old))
+    editor.open(other, TESTS)
+    (project.root / "test_shop.py").unlink()
+    await editor.until(lambda: editor.marks(old) == [])
+    assert (6, "peak 3.0 MiB of 24.0 MiB") in await editor.lenses(other)
+    assert editor.marks(other) == []
+
+
 async def test_lenses_are_there_before_any_run_and_tell_the_peak_after_one(
     project: Project, editor: Editor
 ) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import attrs
@@ -11,8 +12,9 @@ from lsprotocol import types
 from pygls.workspace import PositionCodec
 
 from memlens.findings import Code, Finding, Related, help_page, related_to, underlined
-from memlens.store import FrameRecord
+from memlens.store import FrameRecord, TestRecord
 from memlens_lsp.features.placing import line_of_test
+from memlens_lsp.features.since_measured import is_admitted, was_edited
 from memlens_lsp.positions import line_at, line_map, range_on_line
 from memlens_lsp.tests_in_source import id_in_file
 
@@ -49,6 +51,9 @@ class Files(Protocol):
     def measured(self, run: int, name: str) -> str | None:
         """Return the text of a file as a run saw it, or None if that was not kept."""
 
+    def test(self, finding: Finding) -> TestRecord | None:
+        """Return the test whose result *finding* comes from, if that is known."""
+
 
 @dataclass(frozen=True)
 class Client:
@@ -66,7 +71,8 @@ def diagnostics(
 ) -> list[types.Diagnostic]:
     """Return *findings*, all in the file *name*, as diagnostics of its text now.
 
-    What was found on a line that is gone is left out.
+    What was found on a line that is gone is left out, and so is what a limit allows that was edited
+    since. What is told of a test that was edited since says so.
     """
     text = files.now(name)
     if text is None:
@@ -74,9 +80,11 @@ def diagnostics(
     placed = [
         (line, finding)
         for finding in findings
-        if (line := _line_now(finding, text, files)) is not None and line_at(text, line) is not None
+        if (line := _line_now(finding, text, files)) is not None
+        and line_at(text, line) is not None
+        and not _of_texts(finding, files, partial(is_admitted, finding))
     ]
-    made = [_diagnostic(told, text, files, client) for told in _told(placed)]
+    made = [_diagnostic(told, text, files, client) for told in _told(placed, files)]
     return sorted(made, key=lambda mark: (mark.range.start.line, mark.severity or 0, mark.message))
 
 
@@ -112,17 +120,17 @@ class _Told(NamedTuple):
     message: str
 
 
-def _told(placed: Iterable[tuple[int, Finding]]) -> Iterator[_Told]:
+def _told(placed: Iterable[tuple[int, Finding]], files: Files) -> Iterator[_Told]:
     on_lines: dict[tuple[int, Code], list[Finding]] = {}
     for line, finding in placed:
         if finding.code in _ONCE_A_LINE:
             on_lines.setdefault((line, finding.code), []).append(finding)
         else:
-            yield _Told(line, finding, _message(finding))
+            yield _Told(line, finding, _message(finding) + _age(finding, files))
     for (line, _), alike in on_lines.items():
         largest = max(alike, key=lambda finding: finding.size)
         others = len({finding.nodeid for finding in alike}) - 1
-        message = largest.message
+        message = largest.message + _age(largest, files)
         if others:
             message += f"; likewise in {others} more {'test' if others == 1 else 'tests'}"
         yield _Told(line, largest, message)
@@ -146,6 +154,21 @@ def _diagnostic(told: _Told, text: str, files: Files, client: Client) -> types.D
     )
 
 
+def _of_texts(
+    finding: Finding, files: Files, holds: Callable[[TestRecord, str, str], bool]
+) -> bool:
+    """Return whether something *holds* of a finding's test, its file as measured and as it is now.
+
+    False if one of these is not known.
+    """
+    test = files.test(finding)
+    if test is None:
+        return False
+    measured = files.measured(finding.run, test.path)
+    text = files.now(test.path)
+    return measured is not None and text is not None and holds(test, measured, text)
+
+
 def _line_now(finding: Finding, text: str, files: Files) -> int | None:
     measured = files.measured(finding.run, finding.path)
     if finding.name is not None:  # on the name of a test
@@ -160,6 +183,11 @@ def _message(finding: Finding) -> str:
         return finding.message
     test = id_in_file(finding.nodeid).rpartition("::")[2]
     return f"{test}[{parameters}: {finding.message}"
+
+
+def _age(finding: Finding, files: Files) -> str:
+    edited = _of_texts(finding, files, was_edited)
+    return " (edited since this run)" if edited else ""
 
 
 def _related(
