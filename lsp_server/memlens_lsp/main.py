@@ -61,7 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.redirect_stdout(sys.stderr):  # nothing else may write between messages
         # pygls reads lines and bytes, nothing else.
         server.start_io(cast("BinaryIO", stdin), output)
-    return _exit_code(server)
+    logging.shutdown()
+    # Without what Python does at its end: asyncio would kill the guards of runs that are still on,
+    # and they are what ends these (`asyncio.base_subprocess`, `__del__`).
+    os._exit(_exit_code(server))
 
 
 def _exit_code(server: MemlensServer) -> int:

@@ -94,6 +94,7 @@ class Guarded:
         except OSError as error:
             raise StartError(error.strerror or str(error)) from error
         guarded = cls(guard, mark)
+        _living.add(guarded)
         guarded._say(message)
         return guarded
 
@@ -115,6 +116,7 @@ class Guarded:
         assert self._guard.stdout is not None
         line = await self._guard.stdout.readline()
         await self._guard.wait()
+        _living.discard(self)
         if not line.endswith(b"\n"):
             await asyncio.to_thread(kill_marked, self._mark)
             raise GuardLostError
@@ -129,6 +131,11 @@ class Guarded:
         assert self._guard.stdin is not None
         with suppress(OSError):  # it is ending
             self._guard.stdin.write(json.dumps(message).encode() + b"\n")
+
+
+#: Kept when the server ends before them: forgotten, asyncio would kill a guard, which then could
+#: not end what it guards.
+_living: set[Guarded] = set()
 
 
 def _text(value: str | Path) -> str:
