@@ -142,7 +142,7 @@ class Moment:
         """Return what the documents of each of *files* should show."""
         by_file = self._by_file()
         projects = {
-            root: _ProjectFiles(root, of_project, self.texts, self.names)
+            root: _ProjectFiles(root, self.texts, self.names, findings=of_project)
             for root, of_project in self.findings.items()
         }
         return {file: self._marks(file, by_file.get(file, ()), projects) for file in files}
@@ -187,14 +187,12 @@ class Moment:
 
 
 @dataclass(frozen=True)
-class _ProjectFiles:
-    """The files of one project at one moment. Implements `features.diagnostics.Files`."""
+class FilesNow:
+    """The files of one project at one moment. Implements `features.hovers.Files`."""
 
     root: Path
-    findings: Findings
     texts: Texts
     names: FileNames
-    locations: dict[tuple[int, FrameRecord], types.Location] = field(default_factory=dict)
     #: Call stacks name the same few files again and again.
     uris: dict[str, str | None] = field(default_factory=dict)
     now_known: dict[str, str | None] = field(default_factory=dict)
@@ -217,6 +215,14 @@ class _ProjectFiles:
         if name not in self.now_known:
             self.now_known[name] = self.texts.now(self.names.path(self.root, name))
         return self.now_known[name]
+
+
+@dataclass(frozen=True)
+class _ProjectFiles(FilesNow):
+    """Those, and what is known of them. Implements `features.diagnostics.Files`."""
+
+    findings: Findings = field(kw_only=True)
+    locations: dict[tuple[int, FrameRecord], types.Location] = field(default_factory=dict)
 
     def measured(self, run: int, name: str) -> str | None:
         """Return the file's text as *run* saw it."""

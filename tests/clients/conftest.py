@@ -20,6 +20,11 @@ _PATIENCE = 180.0
 RunEditor = Callable[..., None]
 
 
+def is_missing(editor: str) -> bool:
+    """Return whether to do without an *editor* that is not installed: not in CI."""
+    return shutil.which(editor) is None and not os.environ.get("CI")
+
+
 def documented(name: str) -> str:
     """Return the code of docs/editors.md that is marked as tested by *name*."""
     match = re.search(

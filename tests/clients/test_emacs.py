@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
-from .conftest import RunEditor, documented
+from .conftest import RunEditor, documented, is_missing
 
 SESSION = Path(__file__).with_name("session.el")
 
 
-@pytest.mark.skipif(shutil.which("emacs") is None, reason="Emacs is not installed")
+@pytest.mark.skipif(is_missing("emacs"), reason="Emacs is not installed")
 def test_a_test_is_run_and_what_is_wrong_is_marked(tmp_path: Path, run_editor: RunEditor) -> None:
     init = tmp_path / "init.el"
     init.write_text(documented("emacs"), encoding="utf-8")

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .conftest import RunEditor, documented
+from .conftest import RunEditor, documented, is_missing
 
 SESSION = Path(__file__).with_name("session.lua")
-NEOVIM = shutil.which("nvim")
 
-pytestmark = pytest.mark.skipif(NEOVIM is None, reason="Neovim is not installed")
+pytestmark = pytest.mark.skipif(is_missing("nvim"), reason="Neovim is not installed")
 
 
 def version() -> tuple[int, int]:
-    assert NEOVIM is not None
-    said = subprocess.run([NEOVIM, "--version"], capture_output=True, text=True, check=True)
+    said = subprocess.run(["nvim", "--version"], capture_output=True, text=True, check=True)
     major, minor = re.findall(r"v(\d+)\.(\d+)", said.stdout)[0]
     return int(major), int(minor)
 

@@ -36,7 +36,7 @@ def hot_lines(
     made = []
     for line in sorted(peaks.keys() | leaks.keys()):
         alive, leaked = peaks.get(line, ()), leaks.get(line, ())
-        heaviest = next((site for site in alive if _is_hot(site, settings)), None)
+        heaviest = next((site for site in alive if is_hot(site, settings)), None)
         if heaviest is not None or leaked:
             made.append(HotLine(line, alive if heaviest else (), leaked, heaviest))
     return made
@@ -78,7 +78,8 @@ def _one_a_test(sites: Iterable[SiteRecord]) -> list[SiteRecord]:
     return list(of_test.values())
 
 
-def _is_hot(site: SiteRecord, settings: Settings) -> bool:
+def is_hot(site: SiteRecord, settings: Settings) -> bool:
+    """Return whether *site* makes its line hot, as the *settings* have it."""
     return site.bytes >= settings.hot_size and share(site) >= settings.hot_share
 
 

@@ -20,6 +20,7 @@ from pygls.workspace import PositionCodec
 
 from memlens.findings import underlined
 from memlens.store import SiteRecord, TestRecord
+from memlens_lsp.features.hot_lines import is_hot
 from memlens_lsp.features.lens_titles import group_title, heaviest, site_title, test_title
 from memlens_lsp.features.placing import line_of_test
 from memlens_lsp.positions import line_at, line_map, range_on_line
@@ -277,7 +278,7 @@ def _site_titles(known: Overview, settings: Settings) -> list[tuple[int, str]]:
     by_line: dict[int, list[SiteRecord]] = {}
     by_run: dict[int, list[SiteRecord]] = {}
     for site in file.results.sites:
-        if is_worth_telling(site, settings):
+        if site.kind == "leak" or is_hot(site, settings):
             by_run.setdefault(site.run, []).append(site)
     for run in by_run.keys() & file.results.sources.keys():
         lines = line_map(file.results.sources[run], file.text)
@@ -290,13 +291,6 @@ def _site_titles(known: Overview, settings: Settings) -> list[tuple[int, str]]:
     }
     heaviest_first = sorted(told, key=lambda line: (-max(site.bytes for site in told[line]), line))
     return [(line, site_title(told[line])) for line in heaviest_first[:_MOST_SITES]]
-
-
-def is_worth_telling(site: SiteRecord, settings: Settings) -> bool:
-    """Return whether *site* leaked, or is hot as the *settings* have it."""
-    return site.kind == "leak" or (
-        site.bytes >= settings.hot_size and site.bytes * 100 >= settings.hot_share * site.peak_bytes
-    )
 
 
 def _only_in_itself(line: int, sites: Sequence[SiteRecord], file: FileNow) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import datetime, timezone
-from pathlib import Path
 
 from lsprotocol import types
 
@@ -12,11 +11,10 @@ from memlens.store import ResultsError
 from memlens_lsp.features.hovers import Asked, Client, hover
 from memlens_lsp.features.lenses import FileNow
 from memlens_lsp.features.markup import shows_markdown
-from memlens_lsp.projects import file_named
+from memlens_lsp.marks import FileNames, FilesNow
 from memlens_lsp.results import TestDetails, read_test
 from memlens_lsp.server import MemlensServer
 from memlens_lsp.texts import DiskTexts, Texts
-from memlens_lsp.uris import uri_of
 
 
 def register(server: MemlensServer, client: types.ClientCapabilities) -> None:
@@ -44,28 +42,8 @@ async def _hover(ls: MemlensServer, params: types.HoverParams) -> types.Hover | 
     def make() -> types.Hover | None:
         rules = ls.pytest_configurations.rules_for(opened.path)
         known = ls.overviews.get(FileNow(opened.uri, opened.path, opened.text, results, rules))
-        files = _Files(root or opened.path.parent, texts)
+        files = FilesNow(root or opened.path.parent, texts, FileNames())
         asked = Asked(known, settings, client, read, files, datetime.now(timezone.utc))
         return hover(asked, params.position)
 
     return await asyncio.to_thread(make)
-
-
-class _Files:
-    """The files of one project now. Implements `features.hovers.Files`."""
-
-    def __init__(self, root: Path, texts: Texts) -> None:
-        self._root = root
-        self._texts = texts
-
-    def uri(self, name: str) -> str | None:
-        """Return the URI of a file, as the client knows it where it is open."""
-        if not name or name.startswith("<"):
-            return None  # "<string>", "<frozen importlib._bootstrap>"
-        path = file_named(self._root, name)
-        opened = self._texts.opened(path)
-        return opened[0].uri if opened else uri_of(path)
-
-    def now(self, name: str) -> str | None:
-        """Return the text of a file, or None if it is gone."""
-        return self._texts.now(file_named(self._root, name))

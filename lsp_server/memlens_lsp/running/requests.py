@@ -13,12 +13,15 @@ _EXPECTED = (
     'expected one argument such as {"uri": "file:///…/test_shop.py", "test": "test_a"},'
     ' {"uri": "file:///…/tests"}, {"workspace": true}, {"failed": true} or {"last": true}'
 )
+#: What can be asked for without naming tests.
+_Whole = Literal["workspace", "failed", "last"]
+_WHOLE: tuple[_Whole, ...] = ("workspace", "failed", "last")
 
 
 class Request(NamedTuple):
     """What to run."""
 
-    what: Literal["path", "workspace", "failed", "last"]
+    what: Literal["path"] | _Whole
     #: A file or a folder. Of "failed": somewhere in the project, None for all projects.
     path: Path | None = None
     #: Of a file the ids in it, such as "TestCart::test_total[2]"; of a folder node ids with paths
@@ -34,7 +37,7 @@ def read_run_request(arguments: Sequence[object]) -> Request:
     """
     argument = _only_argument("memlens.run", arguments, _EXPECTED)
     wrong = f"memlens.run got {argument!r}: {_EXPECTED}"
-    chosen = [what for what in ("workspace", "failed", "last") if argument.get(what)]
+    chosen = [what for what in _WHOLE if argument.get(what)]
     if len(chosen) > 1 or any(argument[what] is not True for what in chosen):
         raise ValueError(wrong)
     path = None
@@ -44,7 +47,7 @@ def read_run_request(arguments: Sequence[object]) -> Request:
     if chosen:
         if tests or (path is not None and chosen != ["failed"]):
             raise ValueError(wrong)
-        return Request(chosen[0], path)  # type: ignore[arg-type]
+        return Request(chosen[0], path)
     if path is None:
         raise ValueError(wrong)
     return Request("path", path, tests)
