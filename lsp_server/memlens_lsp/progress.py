@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from memlens_lsp.server import MemlensServer
 
 TITLE = "memlens"
+#: A client that has this command learns from a run's answer what is missing, and offers it.
+INSTALL_COMMAND = "memlens.install"
 
 
 class Progress:
@@ -143,9 +145,12 @@ class RunDisplay:
         """Put *message* into the client's log."""
         self._server.log(message)
 
-    def problem(self, message: str) -> None:
-        """Show *message* to the user."""
-        self._server.show(message, types.MessageType.Error)
+    def problem(self, message: str, missing: str | None = None) -> None:
+        """Show *message* to the user, unless the client offers to install what is *missing*."""
+        if missing is not None and INSTALL_COMMAND in self._server.client_commands:
+            self._server.log(message, types.MessageType.Error)
+        else:
+            self._server.show(message, types.MessageType.Error)
 
     def results_written(self, root: Path | None) -> None:
         """Look for new results at once."""

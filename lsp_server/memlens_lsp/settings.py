@@ -81,6 +81,8 @@ class Settings:
     environment: Mapping[str, str] = _setting(
         "environment", _variables, "an object of strings", default={}
     )
+    #: Whether a test file's tests are run when it is saved.
+    run_on_save: bool = _setting("runOnSave", _yes_or_no, "true or false", default=False)
     #: Whether code lenses, inlay hints and diagnostics are shown at all.
     code_lenses: bool = _setting("codeLens.enabled", _yes_or_no, "true or false", default=True)
     inlay_hints: bool = _setting("inlayHints.enabled", _yes_or_no, "true or false", default=True)

@@ -5,6 +5,7 @@ Only then is the rest imported (`hooks`): a plugin that is installed but not ask
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -18,6 +19,9 @@ from memlens.settings import Settings
 _NOTHING_MEASURED = (
     "memlens: nothing is measured and no limit enforced, since memray does not run on Windows"
 )
+#: An environment variable: set, and not to "0", it keeps us out of a run, for a debugger or another
+#: profiler.
+_DISABLE = "MEMLENS_DISABLE"
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -30,7 +34,19 @@ def pytest_configure(config: pytest.Config) -> None:
     """Declare our markers, and wait for tests that are to be measured."""
     for description in DESCRIPTIONS.values():
         config.addinivalue_line("markers", description)
-    config.pluginmanager.register(Waiting(config, Settings.from_config(config)), "memlens-waiting")
+    settings = Settings.from_config(config)
+    waiting = (
+        Disabled() if os.environ.get(_DISABLE, "0") not in ("", "0") else Waiting(config, settings)
+    )
+    config.pluginmanager.register(waiting, "memlens-waiting")
+
+
+class Disabled:
+    """What happens where the user wants nothing to be measured."""
+
+    def pytest_report_header(self) -> str:
+        """Say that nothing is measured, and why."""
+        return f"memlens: nothing is measured and no limit enforced, since {_DISABLE} is set"
 
 
 class Waiting:

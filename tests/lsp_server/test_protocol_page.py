@@ -13,6 +13,7 @@ import pytest
 from pygls.exceptions import JsonRpcInvalidParams
 
 from memlens.store import ResultsWriter, RunRecord, database_path
+from memlens_lsp.handlers import running, views
 from memlens_lsp.uris import uri_of
 
 from .conftest import OpenEditor
@@ -93,8 +94,12 @@ async def test_each_request_is_answered_as_the_page_says(
 ) -> None:
     project = Project(tmp_path / "shop")
     fill(project)
-    editor = await open_editor(folder=project.root)
-    await editor.until(lambda: editor.marks(project.uri("tests/test_shop.py")))
+    editor = await open_editor(
+        folder=project.root, configuration={"interpreter": "/usr/bin/python3"}
+    )
+    shop = project.uri("tests/test_shop.py")
+    await editor.until(lambda: editor.marks(shop))
+    editor.open(shop, SHOP)
     root = uri_of(project.root)
     shown = set()
     for method, params, answer in examples():
@@ -102,7 +107,7 @@ async def test_each_request_is_answered_as_the_page_says(
         asked = json.loads(json.dumps(params).replace(DOCUMENTED, root))
         told = await ask(editor, method, asked)
         assert json.loads(json.dumps(told).replace(root, DOCUMENTED)) == answer, method
-    assert shown == {"memlens/tests", "memlens/flameGraph", "memlens/history"}
+    assert shown == {*views.REQUESTS, *running.REQUESTS}
 
 
 async def test_the_notification_is_as_the_page_says(

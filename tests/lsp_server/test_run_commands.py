@@ -239,6 +239,8 @@ async def test_the_clients_own_token_shows_the_progress_and_is_done_with_the_ans
         "outcomes": {"failed": 1},
         "cancelled": False,
         "problem": None,
+        "missing": None,
+        "python": sys.executable,
     }
     begin, end = shown(editor)[0], shown(editor)[-1]
     assert isinstance(begin, types.WorkDoneProgressBegin)

@@ -464,3 +464,17 @@ def test_a_terminal_that_knows_no_blocks_is_not_broken_by_them(
     result = pytester.runpytest_subprocess("--memray")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["*1 allocation |@| 4.0 MiB to 8.0 MiB"])
+
+
+def test_nothing_is_measured_where_the_environment_says_so(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(test_it=SIZES.replace("100 MB", "1 MB"))
+    monkeypatch.setenv("MEMLENS_DISABLE", "1")
+    result = pytester.runpytest("--memray", "--strict-markers", "--memray-report=json:report.json")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["memlens: nothing is measured*MEMLENS_DISABLE*"])
+    assert not database_path(pytester.path).exists()
+    for value in ("0", ""):
+        monkeypatch.setenv("MEMLENS_DISABLE", value)
+        pytester.runpytest().assert_outcomes(failed=1)

@@ -308,13 +308,18 @@ def _place(file: FileNow, line: int, name: str | None, codec: PositionCodec) -> 
     return range_on_line(file.text, line, next(words, None) or underlined(code, None), codec)
 
 
-def _run(subject: Subject) -> types.Command:
+def run_argument(subject: Subject) -> dict[str, Any]:
+    """Return the argument with which `memlens.run` runs *subject*."""
     if subject.kind == "file":
-        return types.Command(RUN_FILE_TITLE, RUN_COMMAND, arguments=[{"uri": subject.uri}])
-    test: dict[str, Any] = {"test": subject.id}
+        return {"uri": subject.uri}
     if len(subject.ids) > 1:
-        test = {"tests": list(subject.ids)}
-    return types.Command(RUN_TITLE, RUN_COMMAND, arguments=[{"uri": subject.uri, **test}])
+        return {"uri": subject.uri, "tests": list(subject.ids)}
+    return {"uri": subject.uri, "test": subject.id}
+
+
+def _run(subject: Subject) -> types.Command:
+    title = RUN_FILE_TITLE if subject.kind == "file" else RUN_TITLE
+    return types.Command(title, RUN_COMMAND, arguments=[run_argument(subject)])
 
 
 def _file_of(case: TestRecord, file: FileNow) -> str:

@@ -22,7 +22,7 @@ from memlens_lsp.handlers import (
     views,
     workspace,
 )
-from memlens_lsp.server import MemlensServer
+from memlens_lsp.server import RESULTS_CHANGED, MemlensServer
 
 _FEATURES = (
     documents,
@@ -45,6 +45,12 @@ def register_handlers(server: MemlensServer) -> None:
         lifecycle.initialize(ls, params)
         for module in _FEATURES:
             module.register(ls, params.capabilities)
+        ls.protocol.experimental = {
+            "memlens": {
+                "requests": [*views.REQUESTS, *running.REQUESTS],
+                "notifications": [RESULTS_CHANGED],
+            }
+        }
 
     server.feature(types.INITIALIZE)(initialize)
     lifecycle.register(server)

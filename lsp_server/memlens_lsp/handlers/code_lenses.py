@@ -33,7 +33,7 @@ async def _code_lens(ls: MemlensServer, params: types.CodeLensParams) -> list[ty
     settings = ls.settings_for(opened.path)
     if not settings.code_lenses:
         return []
-    known = await _overview(ls, opened)
+    known = await overview_of(ls, opened)
     return await asyncio.to_thread(lenses, known, settings, _client(ls))
 
 
@@ -41,11 +41,12 @@ async def _resolve(ls: MemlensServer, lens: types.CodeLens) -> types.CodeLens:
     uri = uri_of_lens(lens)
     # The document may have been edited since, or closed.
     opened = ls.open_text(uri) if uri is not None else None
-    known = await _overview(ls, opened) if opened is not None else None
+    known = await overview_of(ls, opened) if opened is not None else None
     return await asyncio.to_thread(resolved, lens, known)
 
 
-async def _overview(ls: MemlensServer, opened: OpenText) -> Overview:
+async def overview_of(ls: MemlensServer, opened: OpenText) -> Overview:
+    """Return what there is in a document that lenses are about."""
     results = await ls.results.of_file(opened.path)
 
     def make() -> Overview:

@@ -15,7 +15,7 @@ from memlens.store import StackKind
 from memlens_lsp import viewing
 from memlens_lsp.features.views import FlameGraph, History, Test
 from memlens_lsp.projects import is_text
-from memlens_lsp.server import RESULTS_CHANGED, MemlensServer
+from memlens_lsp.server import MemlensServer
 from memlens_lsp.showing import Shower
 from memlens_lsp.texts import DiskTexts, Texts
 from memlens_lsp.uris import path_of
@@ -23,6 +23,7 @@ from memlens_lsp.uris import path_of
 TESTS = "memlens/tests"
 FLAME_GRAPH = "memlens/flameGraph"
 HISTORY = "memlens/history"
+REQUESTS = (TESTS, FLAME_GRAPH, HISTORY)
 
 SHOW_FLAME_GRAPH = "memlens.showFlameGraph"
 SHOW_HISTORY = "memlens.showHistory"
@@ -39,9 +40,6 @@ def register(server: MemlensServer, _: types.ClientCapabilities) -> None:
     server.feature(TESTS)(_tests)
     server.feature(FLAME_GRAPH)(_flame_graph)
     server.feature(HISTORY)(_history)
-    server.protocol.experimental = {
-        "memlens": {"requests": [TESTS, FLAME_GRAPH, HISTORY], "notifications": [RESULTS_CHANGED]}
-    }
     shower = Shower(server)
 
     # pygls looks at the parameters of what it calls.

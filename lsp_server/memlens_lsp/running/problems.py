@@ -7,7 +7,7 @@ import shlex
 import signal
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from memlens_lsp.running.planning import Plan
 
@@ -98,6 +98,22 @@ def problem_with(
         return None
     why, details = _reason(ended.exit_code, ended.output)
     return f"{': '.join([why, *details])}. {SEE_LOG}"
+
+
+def missing_package(
+    ended: Ended, interpreter: Interpreter | None
+) -> Literal["pytest", "pytest-memlens"] | None:
+    """Return what is to be installed for a run like the one that *ended*; None if nothing is."""
+    if interpreter is not None and (
+        interpreter.version < OLDEST_PYTHON or interpreter.implementation != "cpython"
+    ):
+        return None  # there it could not be installed
+    if _lacks_pytest(ended):
+        return "pytest"
+    lacks = _lacks_plugin(ended) or _lacks_results(ended)
+    if lacks and interpreter is not None and interpreter.pytest and not interpreter.memlens:
+        return "pytest-memlens"
+    return None
 
 
 def _lacks_pytest(ended: Ended) -> bool:

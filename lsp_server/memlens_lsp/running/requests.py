@@ -29,20 +29,20 @@ class Request(NamedTuple):
     tests: tuple[str, ...] = ()
 
 
-def read_run_request(arguments: Sequence[object]) -> Request:
-    """Return what the *arguments* of `memlens.run` ask for.
+def read_run_request(arguments: Sequence[object], name: str = "memlens.run") -> Request:
+    """Return what the *arguments* of `memlens.run` ask for, or of another *name* that takes them.
 
     Raises:
         ValueError: they do not. The message says what was expected.
     """
-    argument = _only_argument("memlens.run", arguments, _EXPECTED)
-    wrong = f"memlens.run got {argument!r}: {_EXPECTED}"
+    argument = _only_argument(name, arguments, _EXPECTED)
+    wrong = f"{name} got {argument!r}: {_EXPECTED}"
     chosen = [what for what in _WHOLE if argument.get(what)]
     if len(chosen) > 1 or any(argument[what] is not True for what in chosen):
         raise ValueError(wrong)
     path = None
     if argument.get("uri") is not None:
-        path = _path("memlens.run cannot run", argument["uri"], wrong)
+        path = _path(f"{name} cannot run", argument["uri"], wrong)
     tests = _tests(argument, wrong)
     if chosen:
         if tests or (path is not None and chosen != ["failed"]):

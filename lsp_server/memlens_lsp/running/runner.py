@@ -15,10 +15,11 @@ from memlens_lsp.progress import Progress, RunDisplay
 from memlens_lsp.projects import file_named, nearest_root, real, root_for_running
 from memlens_lsp.results import read_failing
 from memlens_lsp.running.lanes import RunRefusedError, Runs
-from memlens_lsp.running.planning import Plan, Selection, plan_run, title_of
+from memlens_lsp.running.planning import Plan, Selection, arrange, plan_run, title_of
 from memlens_lsp.running.requests import Request, read_cancel_request, read_run_request
 from memlens_lsp.running.runs import Outcome, Run
 from memlens_lsp.running.unsaved import unsaved, warning
+from memlens_lsp.settings import Settings
 from memlens_lsp.uris import uri_of
 
 if TYPE_CHECKING:
@@ -50,14 +51,8 @@ class Runner:
         Raises:
             JsonRpcInvalidParams: the arguments are wrong.
         """
-        try:
-            request = read_run_request(arguments)
-        except ValueError as error:
-            raise JsonRpcInvalidParams(str(error)) from None
-        await self._server.settings_known()
-        choices = await self._choose(request)
+        choices = await self._asked_for("memlens.run", arguments)
         if not choices:
-            self._server.show(_nothing(request), types.MessageType.Info)
             return None if token is None else []
         self._last = choices
         await self._tell_of_unsaved(choices)
@@ -73,6 +68,54 @@ class Runner:
         if tasks:
             await asyncio.wait(tasks)
         return [_told(plan, task.result()) for task, plan in tasks.items() if not task.cancelled()]
+
+    async def command_lines(self, name: str, asked: object) -> list[dict[str, Any]]:
+        """Return how to run what *asked*, as an argument of `memlens.run`, in a terminal.
+
+        *name* is what the client calls this request.
+
+        Raises:
+            JsonRpcInvalidParams: it asks for nothing that could be run.
+        """
+        choices = await self._asked_for(name, [asked])
+        if choices:
+            self._last = choices
+        lines = []
+        for choice in choices:
+            plan = self._plan(*choice)
+            # In a terminal the user ends it, whenever: there is nobody to delete a file of names.
+            tests = arrange(plan.tests, knows_files=False).plain
+            lines.append(
+                {
+                    "root": uri_of(plan.root),
+                    "folder": uri_of(plan.folder),
+                    "title": plan.title,
+                    "program": plan.python,
+                    "arguments": ["-m", "pytest", *plan.options, *tests],
+                    "environment": dict(self._settings_of(choice[1]).environment),
+                }
+            )
+            self._server.expect_results(plan.root)
+        return lines
+
+    async def _asked_for(self, name: str, arguments: Sequence[object]) -> Sequence[_Choice]:
+        """Return what the *arguments* ask for; nothing, which is said, if there is nothing to run.
+
+        Raises:
+            JsonRpcInvalidParams: they are wrong.
+        """
+        try:
+            request = read_run_request(arguments, name)
+        except ValueError as error:
+            raise JsonRpcInvalidParams(str(error)) from None
+        await self._server.settings_known()
+        choices = await self._choose(request)
+        if not choices:
+            self._server.show(_nothing(request), types.MessageType.Info)
+        return choices
+
+    def _settings_of(self, tests: Selection) -> Settings:
+        return self._server.settings_for(tests.chosen[0][0])
 
     async def _tell_of_unsaved(self, choices: Sequence[_Choice]) -> None:
         """Say once which open files the runs take from disk, where they are other."""
@@ -109,7 +152,7 @@ class Runner:
     def _plan(self, root: Path, tests: Selection) -> Plan:
         path = tests.chosen[0][0]
         base = nearest_root(path / "_", self._server.folders)
-        return plan_run(tests, root, self._server.settings_for(path), base)
+        return plan_run(tests, root, self._settings_of(tests), base)
 
     def _display(self, plan: Plan, together: Progress | None) -> RunDisplay:
         return RunDisplay(self._server, plan.title, together or Progress(self._server))
@@ -230,4 +273,6 @@ def _told(plan: Plan, outcome: Outcome) -> dict[str, Any]:
         "outcomes": dict(outcome.outcomes),
         "cancelled": outcome.cancelled,
         "problem": outcome.problem,
+        "missing": outcome.missing,
+        "python": plan.python,
     }

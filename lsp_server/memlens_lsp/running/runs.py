@@ -20,7 +20,13 @@ from memlens_lsp.running import probing
 from memlens_lsp.running.counting import counts, last_line, progress
 from memlens_lsp.running.guarded import Exit, Guarded, GuardLostError, StartError, Task
 from memlens_lsp.running.planning import Plan, are_many, arrange, shown_command
-from memlens_lsp.running.problems import Ended, cannot_start, needs_interpreter, problem_with
+from memlens_lsp.running.problems import (
+    Ended,
+    cannot_start,
+    missing_package,
+    needs_interpreter,
+    problem_with,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -42,8 +48,8 @@ class Display(Protocol):
     def log(self, message: str) -> None:
         """Keep *message* where it can be looked up."""
 
-    def problem(self, message: str) -> None:
-        """Tell the user that something has to be done."""
+    def problem(self, message: str, missing: str | None = None) -> None:
+        """Tell the user that something has to be done; the *missing* package installed, perhaps."""
 
     def results_written(self, root: Path | None) -> None:
         """There may be new results, in the project at *root* if that is known."""
@@ -59,6 +65,8 @@ class Outcome(NamedTuple):
     cancelled: bool = False
     #: What the user was told.
     problem: str | None = None
+    #: The package without which the tests cannot be run.
+    missing: str | None = None
 
 
 class _Attempt(NamedTuple):
@@ -112,7 +120,7 @@ class Run:
             outcome = Outcome()
             self._display.end("ended with a fault of memlens")
         if outcome.problem is not None:
-            self._display.problem(outcome.problem)
+            self._display.problem(outcome.problem, outcome.missing)
         return outcome
 
     async def _run(self) -> Outcome:
@@ -167,7 +175,8 @@ class Run:
             others = await self._other_interpreters()
         self._display.end(counts(results) or "ended")
         problem = problem_with(self.plan, ended, interpreter, others)
-        return Outcome(code, outcomes, problem=problem)
+        missing = missing_package(ended, interpreter) if problem is not None else None
+        return Outcome(code, outcomes, problem=problem, missing=missing)
 
     async def _other_interpreters(self) -> list[Path]:
         return await asyncio.to_thread(probing.environments_in, self.plan.folder, self.plan.root)
