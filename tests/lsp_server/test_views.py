@@ -87,6 +87,7 @@ async def test_all_tests_are_told_with_what_they_took(project: Project, editor: 
             "previousPeakBytes": 3 * MIB,
             "limitBytes": 2 * MIB,
             "verdict": "exceeded",
+            "exceeded": ["limit_leaks", "limit_memory"],
             "leakedBytes": MIB,
         },
         {
@@ -99,6 +100,7 @@ async def test_all_tests_are_told_with_what_they_took(project: Project, editor: 
             "previousPeakBytes": None,
             "limitBytes": None,
             "verdict": None,
+            "exceeded": [],
             "leakedBytes": None,
         },
     ]

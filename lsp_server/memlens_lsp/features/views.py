@@ -38,6 +38,7 @@ class Test(TypedDict):
     previousPeakBytes: int | None
     limitBytes: int | None
     verdict: str | None
+    exceeded: list[str]
     leakedBytes: int | None
 
 
@@ -115,6 +116,7 @@ def test(summary: SummaryRecord, uri: str) -> Test:
         "previousPeakBytes": summary.peak_before,
         "limitBytes": summary.limit_bytes,
         "verdict": summary.verdict,
+        "exceeded": list(summary.exceeded),
         "leakedBytes": summary.leaked_bytes,
     }
 

@@ -91,7 +91,9 @@ _SUMMARY = (
     " (SELECT CASE marker WHEN 'limit_leaks' THEN coalesce((SELECT sum(stack.bytes) FROM stack"
     " WHERE stack.test = test.id AND stack.kind = 'leak'), 0) ELSE measured_bytes END"
     " FROM limit_check WHERE limit_check.test = test.id AND verdict <> 'not_judged'"
-    " AND marker IN ('limit_leaks', 'limit_leaked_objects') ORDER BY marker DESC LIMIT 1)"
+    " AND marker IN ('limit_leaks', 'limit_leaked_objects') ORDER BY marker DESC LIMIT 1),"
+    " (SELECT group_concat(DISTINCT marker) FROM limit_check WHERE limit_check.test = test.id"
+    " AND verdict = 'exceeded')"
     " FROM each CROSS JOIN test ON test.id = (SELECT newest.id FROM test AS newest"
     " WHERE newest.path = each.path AND newest.name = each.name ORDER BY newest.id DESC LIMIT 1)"
     " CROSS JOIN phase ON phase.test = test.id AND phase.name = 'call'"
@@ -143,6 +145,8 @@ class SummaryRecord(NamedTuple):
     verdict: Verdict | None
     #: All that leaked, in bytes; None if nobody looked for leaks.
     leaked_bytes: int | None
+    #: The markers of the limits that it is over, as in `CheckRecord`.
+    exceeded: tuple[str, ...] = ()
 
 
 class SiteRecord(NamedTuple):
@@ -357,11 +361,14 @@ class ResultsReader:
         """
         newest = _CHANGED_TESTS if since else _ALL_TESTS
         rows = self._rows(
-            "iisssisiIISI",
+            "iisssisiIISIS",
             f"{newest} SELECT {_SUMMARY}",
             {"limit": limit, "path": after[0], "name": after[1], "since": since},
         )
-        return [SummaryRecord(*row) for row in rows]
+        return [
+            SummaryRecord._make((*row[:-1], tuple(sorted(row[-1].split(","))) if row[-1] else ()))
+            for row in rows
+        ]
 
     def latest_exceeded(self, *, after: int = 0) -> list[TestRecord]:
         """Return the newest result of each test that is over one of its limits there.
