@@ -111,6 +111,71 @@ export class Tester {
     await expect(panel).toBeVisible();
   }
 
+  /** Opens the Memory view by a click on the status bar. */
+  async openMemoryView(): Promise<void> {
+    await this.statusBar.click();
+    await expect(this.memoryView).toBeVisible();
+  }
+
+  /** What the extension shows in the status bar. */
+  get statusBar(): Locator {
+    return this.page.locator('[id="memlens.memlens.memlens.status"]');
+  }
+
+  /** The Memory view in the Testing side bar. */
+  get memoryView(): Locator {
+    return this.page.locator(".pane", {
+      has: this.page.locator('.pane-header[aria-label^="Memory"]'),
+    });
+  }
+
+  /** A row of the Memory view: a file, a class or a test. */
+  memoryRow(text: string | RegExp): Locator {
+    return this.memoryView.locator(".monaco-list-row", { hasText: text }).first();
+  }
+
+  /** The labels of the Memory view's rows, from top to bottom. */
+  async memoryLabels(): Promise<string[]> {
+    const rows = await this.memoryView.locator(".monaco-list-row").all();
+    const placed = await Promise.all(
+      rows.map(async (row) => ({
+        top: (await row.boundingBox())?.y ?? 0,
+        label: (await row.locator(".label-name").textContent()) ?? "",
+      })),
+    );
+    return placed.sort((one, other) => one.top - other.top).map(({ label }) => label);
+  }
+
+  /** Presses a button that a row of the Memory view shows under the pointer. */
+  async pressRowButton(row: Locator, title: string): Promise<void> {
+    await row.hover();
+    await row
+      .locator(".action-label", { hasNotText: "never" })
+      .and(this.page.locator(`[aria-label^="${title}"]`))
+      .click();
+  }
+
+  /** Chooses an entry of a menu behind a button in the Memory view's title. */
+  async chooseInMemoryView(button: string, entry: string): Promise<void> {
+    await this.memoryView.locator(".pane-header").hover();
+    await this.memoryView.locator(`.pane-header .action-label[aria-label^="${button}"]`).click();
+    await this.page.locator(".monaco-menu .action-label", { hasText: entry }).first().click();
+  }
+
+  /** Presses a button in the Memory view's title. */
+  async pressInMemoryView(button: string): Promise<void> {
+    await this.memoryView.locator(".pane-header").hover();
+    await this.memoryView.locator(`.pane-header .action-label[aria-label^="${button}"]`).click();
+  }
+
+  /** Waits until the cursor is on that line of that file. */
+  async seeCursorAt(file: string, line: number): Promise<void> {
+    await expect(this.page.locator(`.tab.active[data-resource-name="${file}"]`)).toBeVisible(SLOW);
+    await expect(this.page.locator("[id='status.editor.selection']")).toHaveText(
+      new RegExp(`^Ln ${line}, Col`),
+    );
+  }
+
   /** A row of the Problems panel: a file, a diagnostic, or a place that a diagnostic refers to. */
   problem(text: string | RegExp): Locator {
     return this.page.locator(".markers-panel .monaco-list-row", { hasText: text }).first();

@@ -6,30 +6,64 @@ import * as vscode from "vscode";
 import {
   CloseAction,
   type ErrorHandler,
+  ExecuteCommandRequest,
   LanguageClient,
   type LanguageClientOptions,
   type Middleware,
   RevealOutputChannelOn,
+  WorkDoneProgress,
+  WorkDoneProgressCancelNotification,
 } from "vscode-languageclient/node";
 
+import { type Crashes, MOST_CRASHES } from "./crashes";
+import type { Interpreters } from "./interpreters";
+import { RESULTS_CHANGED, type RunArgument } from "./protocol";
+import type { Progress } from "./server";
 import { answerConfiguration, forServer } from "./settings";
 
 export const SECTION = "memlens";
 export const RUN_COMMAND = "memlens.run";
 
-/** A client that leaves it to its owner to tell the user that the first start failed. */
+/** Commands of the server's that this extension carries out itself, and what it asks to be told. */
+const OWN_COMMANDS = ["memlens.showFlameGraph", "memlens.showHistory", "memlens.install"];
+const NOTIFICATIONS = [RESULTS_CHANGED];
+
+export interface ClientInputs {
+  /** The interpreter that the server itself runs on. */
+  readonly interpreter: string;
+  readonly interpreters: Interpreters;
+  readonly extensionPath: string;
+  readonly log: vscode.LogOutputChannel;
+  readonly crashes: Crashes;
+  /** Tests are to be run: `memlens.run` was clicked somewhere. */
+  readonly run: (argument: RunArgument) => Promise<unknown>;
+  /** It has ended too often to be started again. */
+  readonly gaveUp: () => void;
+}
+
+/** A client that leaves it to its owner to tell the user when the server does not run. */
 export class Client extends LanguageClient {
   private hasStarted = false;
+  private runs = 0;
 
-  constructor(interpreter: string, extensionPath: string, log: vscode.LogOutputChannel) {
+  constructor(private readonly inputs: ClientInputs) {
+    const { interpreter, extensionPath, crashes } = inputs;
     const script = path.join(extensionPath, "bundled", "memlens_server.py");
-    super(SECTION, "memlens", { command: interpreter, args: [script] }, options(interpreter, log));
+    super(SECTION, "memlens", { command: interpreter, args: [script] }, options(inputs));
     const handler = this.createDefaultErrorHandler();
     this.clientOptions.errorHandler = {
       error: (...about) => handler.error(...about),
-      // What fails at the first start fails again; later, a crash is worth a restart.
-      closed: () =>
-        this.hasStarted ? handler.closed() : { action: CloseAction.DoNotRestart, handled: true },
+      closed: () => {
+        // What fails at the first start fails again; later, a crash is worth a restart.
+        if (this.hasStarted && crashes.shouldRestart(Date.now())) {
+          return { action: CloseAction.Restart };
+        }
+        if (this.hasStarted) {
+          inputs.log.error(`The server has ended ${MOST_CRASHES} times in three minutes.`);
+          inputs.gaveUp();
+        }
+        return { action: CloseAction.DoNotRestart, handled: true };
+      },
     } satisfies ErrorHandler;
   }
 
@@ -41,17 +75,65 @@ export class Client extends LanguageClient {
   override error(message: string, data?: unknown, showNotification?: boolean | "force"): void {
     super.error(message, data, this.hasStarted ? showNotification : false);
   }
+
+  /** Runs tests, and reports how far they are. The answer comes when all has ended. */
+  async run<Answer>(
+    argument: RunArgument,
+    report: (progress: Progress) => void,
+    cancelled: vscode.CancellationToken,
+  ): Promise<Answer> {
+    this.runs += 1;
+    const workDoneToken = `run ${this.runs}`;
+    const subscriptions = [
+      this.onProgress(WorkDoneProgress.type, workDoneToken, (value) => {
+        if (value.kind !== "end") {
+          const { message, percentage } = value;
+          report({
+            ...(message === undefined ? {} : { message }),
+            ...(percentage === undefined ? {} : { percentage }),
+          });
+        }
+      }),
+      // Not by cancelling the request: what the run has measured until then is an answer too.
+      cancelled.onCancellationRequested(() =>
+        this.sendNotification(WorkDoneProgressCancelNotification.type, { token: workDoneToken }),
+      ),
+    ];
+    try {
+      return await this.sendRequest(ExecuteCommandRequest.type, {
+        command: RUN_COMMAND,
+        arguments: [argument],
+        workDoneToken,
+      });
+    } finally {
+      for (const subscription of subscriptions) {
+        subscription.dispose();
+      }
+    }
+  }
+
+  /** Tells the server that settings changed; it also asks for them. */
+  async sendSettings(): Promise<void> {
+    await this.sendNotification("workspace/didChangeConfiguration", {
+      settings: { [SECTION]: settingsFor(this.inputs.interpreter) },
+    });
+  }
 }
 
-function options(interpreter: string, log: vscode.LogOutputChannel): LanguageClientOptions {
+function options(inputs: ClientInputs): LanguageClientOptions {
+  const { interpreter, log } = inputs;
   return {
     documentSelector: [{ language: "python", scheme: "file" }],
-    initializationOptions: { settings: serverSettings(interpreter) },
+    initializationOptions: {
+      settings: settingsFor(interpreter),
+      commands: OWN_COMMANDS,
+      notifications: NOTIFICATIONS,
+    },
     // Marks follow the text as it is typed, in the document at hand.
     diagnosticPullOptions: { onChange: true },
     // No message of the client's own, and no second try.
     initializationFailedHandler: () => false,
-    middleware: middleware(interpreter),
+    middleware: middleware(inputs),
     outputChannel: log,
     revealOutputChannelOn: RevealOutputChannelOn.Never,
     stdioOptions: {
@@ -63,45 +145,37 @@ function options(interpreter: string, log: vscode.LogOutputChannel): LanguageCli
   };
 }
 
-/** The settings, for the server to start with or to be told again after a change. */
-export function serverSettings(interpreter: string): Record<string, unknown> {
+/** The window's settings, for the server to start with. */
+function settingsFor(interpreter: string): Record<string, unknown> {
   // Plain data, without the functions that VS Code adds to it.
   const section = JSON.parse(JSON.stringify(vscode.workspace.getConfiguration(SECTION)));
-  return forServer(section, interpreter);
+  return forServer(section, { interpreter, isTrusted: vscode.workspace.isTrusted });
 }
 
-function middleware(interpreter: string): Middleware {
+function middleware({ interpreters, run }: ClientInputs): Middleware {
   return {
     workspace: {
       async configuration(params, token, next) {
         const answers = await next(params, token);
-        return Array.isArray(answers)
-          ? answers.map((answer, index) =>
-              answerConfiguration(params.items[index]?.section, answer, interpreter),
-            )
-          : answers;
+        if (!Array.isArray(answers)) {
+          return answers;
+        }
+        return Promise.all(
+          answers.map(async (answer, index) => {
+            const item = params.items[index];
+            const folder = item?.scopeUri
+              ? vscode.workspace.getWorkspaceFolder(vscode.Uri.parse(item.scopeUri))?.uri
+              : undefined;
+            return answerConfiguration(item?.section, answer, {
+              interpreter: await interpreters.commandOf(folder),
+              isTrusted: vscode.workspace.isTrusted,
+            });
+          }),
+        );
       },
     },
-    async executeCommand(command, args, next) {
-      if (command === RUN_COMMAND && !(await readyToRun())) {
-        return undefined;
-      }
-      return next(command, args);
-    },
+    // A lens, a link in a hover or another extension wants tests to run.
+    executeCommand: (command, args, next) =>
+      command === RUN_COMMAND ? run((args[0] ?? {}) as RunArgument) : next(command, args),
   };
-}
-
-/** Tests run from disk and run code of the workspace: it must be trusted, and its edits saved. */
-async function readyToRun(): Promise<boolean> {
-  if (!vscode.workspace.isTrusted) {
-    void vscode.window.showWarningMessage(
-      "memlens runs tests only in a trusted workspace: a test can run any code.",
-    );
-    return false;
-  }
-  // VS Code's own setting for every test runner.
-  if (vscode.workspace.getConfiguration("testing").get("saveBeforeTest", true)) {
-    await vscode.workspace.saveAll(false);
-  }
-  return true;
 }

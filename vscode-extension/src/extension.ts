@@ -1,55 +1,63 @@
-// The extension's entry: the palette's commands, and what makes the server start again.
+// The extension's entry: what there is, and what it is told of.
 
 import * as vscode from "vscode";
 
-import { RUN_COMMAND, SECTION } from "./client";
+import { SECTION } from "./client";
+import { registerCommands } from "./commands";
+import { Interpreters } from "./interpreters";
 import { onActiveInterpreterChanged } from "./pythonExtension";
+import { Installation } from "./running/installation";
+import { Runs } from "./running/runs";
 import { Session } from "./session";
+import { StatusBar } from "./statusBar";
+import { TestsModel } from "./tests/model";
+import { MemoryView } from "./tests/view";
 
 let session: Session | undefined;
 
-export async function activate(context: vscode.ExtensionContext): Promise<void> {
+export function activate(context: vscode.ExtensionContext): void {
   const log = vscode.window.createOutputChannel("memlens", { log: true });
-  session = new Session(context.extensionPath, log);
-  const running = session;
+  const running = new Session(context.extensionPath, new Interpreters(log), log);
+  session = running;
+  const runs = new Runs(running, new Installation(context.globalState, () => log.show()));
+  running.runTests = (argument) => runs.run(argument);
+  const model = new TestsModel(running, log);
+  const view = new MemoryView(model, running, context.workspaceState);
   context.subscriptions.push(
     log,
+    model,
+    view,
+    runs,
+    new StatusBar(model, runs, running),
+    registerCommands(running, runs, view),
     vscode.commands.registerCommand("memlens.showLog", () => log.show()),
     vscode.commands.registerCommand("memlens.restartServer", () => running.restart()),
-    // The editor's context menu names the file, the palette does not.
-    vscode.commands.registerCommand("memlens.runFile", (file?: vscode.Uri) =>
-      runFile(running, file ?? vscode.window.activeTextEditor?.document.uri),
-    ),
     vscode.workspace.onDidChangeConfiguration(async (change) => {
       if (change.affectsConfiguration(`${SECTION}.interpreter`)) {
-        await running.refreshInterpreter();
+        await running.refresh();
       } else if (change.affectsConfiguration(SECTION)) {
         await running.sendSettings();
       }
     }),
-    vscode.workspace.onDidGrantWorkspaceTrust(() => running.refreshInterpreter()),
+    vscode.workspace.onDidGrantWorkspaceTrust(() => running.refresh()),
   );
-  await running.restart();
-  // After the server: the Python extension can take seconds to start, and may not be installed.
-  const watching = await onActiveInterpreterChanged(() => void running.refreshInterpreter(), log);
-  if (watching !== undefined) {
-    context.subscriptions.push(watching);
-  }
+  // Not awaited: VS Code waits for what is, and nothing else here needs the server.
+  void start(running, context, log);
 }
 
 export async function deactivate(): Promise<void> {
   await session?.dispose();
 }
 
-async function runFile(running: Session, file: vscode.Uri | undefined): Promise<void> {
-  if (file === undefined) {
-    return;
-  }
-  if (!running.isRunning) {
-    // Says what is wrong, with buttons, when it still cannot start.
-    await running.restart();
-  }
-  if (running.isRunning) {
-    await vscode.commands.executeCommand(RUN_COMMAND, { uri: file.toString() });
+async function start(
+  running: Session,
+  context: vscode.ExtensionContext,
+  log: vscode.LogOutputChannel,
+): Promise<void> {
+  await running.restart();
+  // After the server: the Python extension can take seconds to start, and may not be installed.
+  const watching = await onActiveInterpreterChanged(() => void running.refresh(), log);
+  if (watching !== undefined) {
+    context.subscriptions.push(watching);
   }
 }

@@ -1,59 +1,102 @@
 // The one server of a window: which interpreter it runs on, and its starts and restarts in order.
 
-import * as os from "node:os";
 import * as vscode from "vscode";
+import { State } from "vscode-languageclient/node";
 
-import { Client, SECTION, serverSettings } from "./client";
-import { chooseInterpreter, type Interpreter } from "./interpreter";
-import { checkInterpreter } from "./interpreterCheck";
-import { activeInterpreter } from "./pythonExtension";
+import { Client } from "./client";
+import { Crashes } from "./crashes";
+import type { InterpreterSource } from "./interpreter";
+import { openInterpreterSetting } from "./interpreterSetting";
+import type { ChosenInterpreter, Interpreters } from "./interpreters";
+import { RESULTS_CHANGED, type RunArgument } from "./protocol";
+import type { Progress, Server, ServerState } from "./server";
 
-export class Session implements vscode.Disposable {
+export class Session implements Server, vscode.Disposable {
   private client: Client | undefined;
   // What the running client was started with; undefined when none is running.
   private interpreter: string | undefined;
   // The last start or restart asked for. The next waits for it, so two servers never run at once.
   private turn: Promise<void> = Promise.resolve();
+  private crashes = new Crashes();
+  private current: ServerState = "starting";
+  private readonly changed = new vscode.EventEmitter<ServerState>();
+  private readonly results = new vscode.EventEmitter<void>();
+  readonly onDidChangeState = this.changed.event;
+  readonly onDidChangeResults = this.results.event;
+  /** Called when tests are to be run because `memlens.run` was clicked. */
+  runTests: (argument: RunArgument) => Promise<unknown> = async () => undefined;
 
   constructor(
     private readonly extensionPath: string,
+    private readonly interpreters: Interpreters,
     private readonly log: vscode.LogOutputChannel,
   ) {}
 
   /** Starts the server, or restarts it, whatever the interpreter. */
   restart(): Promise<void> {
+    this.crashes = new Crashes();
+    this.interpreters.forget();
     return this.inTurn(async () => {
       await this.stop();
       await this.start();
     });
   }
 
-  /** Restarts the server when another interpreter is chosen now, else leaves it alone. */
-  refreshInterpreter(): Promise<void> {
+  /** Restarts the server when another interpreter is chosen now, else tells it the settings. */
+  refresh(): Promise<void> {
+    this.interpreters.forget();
     return this.inTurn(async () => {
-      const chosen = await this.choose();
-      if (this.interpreter === undefined || this.interpreter !== (await resolved(chosen))) {
+      const { check } = await this.interpreters.of(undefined);
+      if (this.interpreter === undefined || !check.ok || this.interpreter !== check.path) {
         await this.stop();
         await this.start();
+      } else {
+        await this.sendSettings();
       }
     });
   }
 
-  /** Tells the running server that settings changed; it may also ask for them. */
+  /** Tells the running server that settings changed. */
   async sendSettings(): Promise<void> {
-    if (this.client?.isRunning() && this.interpreter !== undefined) {
-      await this.client.sendNotification("workspace/didChangeConfiguration", {
-        settings: { [SECTION]: serverSettings(this.interpreter) },
-      });
+    if (this.client?.isRunning()) {
+      await this.client.sendSettings();
     }
   }
 
-  get isRunning(): boolean {
+  get state(): ServerState {
+    return this.current;
+  }
+
+  async ensureRunning(): Promise<boolean> {
+    await this.turn;
+    if (!this.client?.isRunning()) {
+      // Says what is wrong, with buttons, when it still cannot start.
+      await this.restart();
+    }
     return this.client?.isRunning() ?? false;
+  }
+
+  async request<Answer>(method: string, params: object): Promise<Answer> {
+    return this.runningClient().sendRequest<Answer>(method, params);
+  }
+
+  async run<Answer>(
+    argument: RunArgument,
+    report: (progress: Progress) => void,
+    cancelled: vscode.CancellationToken,
+  ): Promise<Answer> {
+    return this.runningClient().run<Answer>(argument, report, cancelled);
   }
 
   dispose(): Promise<void> {
     return this.inTurn(() => this.stop());
+  }
+
+  private runningClient(): Client {
+    if (!this.client?.isRunning()) {
+      throw new Error("memlens' language server is not running.");
+    }
+    return this.client;
   }
 
   private inTurn(work: () => Promise<void>): Promise<void> {
@@ -62,14 +105,30 @@ export class Session implements vscode.Disposable {
   }
 
   private async start(): Promise<void> {
-    const chosen = await this.choose();
-    const check = await checkInterpreter(chosen.command);
+    await this.tell("starting");
+    const interpreter = await this.interpreters.of(undefined);
+    const { chosen, check } = interpreter;
     if (!check.ok) {
-      this.complainAbout(chosen, check.reason);
+      await this.tell("stopped");
+      this.complainAbout(interpreter, check.reason);
       return;
     }
     this.log.info(`Python ${check.version} at ${check.path} (${FROM[chosen.source]})`);
-    const client = new Client(check.path, this.extensionPath, this.log);
+    const client = new Client({
+      interpreter: check.path,
+      interpreters: this.interpreters,
+      extensionPath: this.extensionPath,
+      log: this.log,
+      crashes: this.crashes,
+      run: (argument) => this.runTests(argument),
+      gaveUp: () => void this.sayThatItCrashed(),
+    });
+    client.onDidChangeState(({ newState }) => {
+      if (client === this.client) {
+        void this.tell(STATES[newState] ?? "stopped");
+      }
+    });
+    client.onNotification(RESULTS_CHANGED, () => this.results.fire());
     this.client = client;
     this.interpreter = check.path;
     try {
@@ -87,50 +146,54 @@ export class Session implements vscode.Disposable {
     const client = this.client;
     this.client = undefined;
     this.interpreter = undefined;
-    // A client that failed to start refuses to stop; there is nothing to wait for then.
-    await client?.dispose().catch((error) => this.log.debug(`While stopping: ${error}`));
+    await this.tell("stopped");
+    if (client?.needsStop()) {
+      await client.dispose().catch((error) => this.log.debug(`While stopping: ${error}`));
+    }
   }
 
-  private async choose(): Promise<Interpreter> {
-    const folder = vscode.workspace.workspaceFolders?.[0]?.uri;
-    return chooseInterpreter({
-      setting: vscode.workspace.getConfiguration(SECTION, folder).get("interpreter", ""),
-      // An environment inside a workspace that is not trusted is a program that is not trusted.
-      active: vscode.workspace.isTrusted ? await activeInterpreter(folder, this.log) : undefined,
-      workspaceFolder: folder?.fsPath,
-      home: os.homedir(),
-      platform: process.platform,
-    });
+  private async tell(state: ServerState): Promise<void> {
+    if (state !== this.current) {
+      this.current = state;
+      this.changed.fire(state);
+      const isRunning = state === "running";
+      await vscode.commands.executeCommand("setContext", "memlens.isRunning", isRunning);
+    }
   }
 
-  private complainAbout(chosen: Interpreter, reason: string): void {
+  private complainAbout({ chosen }: ChosenInterpreter, reason: string): void {
     const message = `memlens cannot use the Python interpreter "${chosen.command}" (${FROM[chosen.source]}): ${reason}.`;
     this.log.error(message);
     void this.offerLog(message, "Select interpreter setting");
   }
 
-  /** An error message with a button to the log and, where asked for, one to the setting. */
+  private async sayThatItCrashed(): Promise<void> {
+    await this.offerLog(
+      "memlens: the language server has ended again and again, and is not started any more. The log says why.",
+      "Restart server",
+    );
+  }
+
+  /** An error message with a button to the log and, where asked for, one that may help. */
   private async offerLog(message: string, ...more: string[]): Promise<void> {
     const picked = await vscode.window.showErrorMessage(message, ...more, "Show log");
     if (picked === "Show log") {
       this.log.show();
+    } else if (picked === "Restart server") {
+      await this.restart();
     } else if (picked !== undefined) {
-      // In a remote window a path is a setting of the remote machine, kept apart from the user's.
-      const open = vscode.env.remoteName === undefined ? "openSettings" : "openRemoteSettings";
-      await vscode.commands.executeCommand(`workbench.action.${open}`, {
-        query: `@id:${SECTION}.interpreter`,
-      });
+      await openInterpreterSetting();
     }
   }
 }
 
-const FROM: Record<Interpreter["source"], string> = {
+const STATES: Readonly<Partial<Record<State, ServerState>>> = {
+  [State.Starting]: "starting",
+  [State.Running]: "running",
+};
+
+const FROM: Record<InterpreterSource, string> = {
   setting: "from the setting memlens.interpreter",
   "python-extension": "from the Python extension",
   path: "from the PATH",
 };
-
-async function resolved(chosen: Interpreter): Promise<string | undefined> {
-  const check = await checkInterpreter(chosen.command);
-  return check.ok ? check.path : undefined;
-}

@@ -1,22 +1,34 @@
 // The settings as the server sees them: the user's own, with the interpreter resolved.
 
-/** Section `memlens` with the interpreter that was chosen and checked put in place of what was written. */
-export function forServer(section: unknown, interpreter: string): Record<string, unknown> {
+/** What only a trusted workspace may have the server do. */
+export interface Given {
+  /** The interpreter that was chosen and checked, in place of what was written. */
+  readonly interpreter: string;
+  readonly isTrusted: boolean;
+}
+
+/** Section `memlens` for the server. */
+export function forServer(section: unknown, given: Given): Record<string, unknown> {
   const own = typeof section === "object" && section !== null ? section : {};
-  return { ...own, interpreter };
+  return {
+    ...own,
+    interpreter: given.interpreter,
+    // Also where the user has it on for all workspaces.
+    ...(given.isTrusted ? {} : { runOnSave: false }),
+  };
 }
 
 /** The answer to one item of `workspace/configuration`. */
 export function answerConfiguration(
   section: string | undefined,
   answer: unknown,
-  interpreter: string,
+  given: Given,
 ): unknown {
   switch (section) {
     case "memlens":
-      return forServer(answer, interpreter);
+      return forServer(answer, given);
     case "memlens.interpreter":
-      return interpreter;
+      return given.interpreter;
     default:
       return answer;
   }

@@ -1,0 +1,84 @@
+// What is known of all tests, kept up to date while the server runs.
+
+import * as vscode from "vscode";
+
+import { type Page, TESTS, type Test } from "../protocol";
+import type { Server } from "../server";
+import { type KnownProject, KnownTests } from "./knownTests";
+import { isLeaking, isOver } from "./words";
+
+/** While results stream in, they are asked for no more often than this. */
+const PAUSE_MS = 250;
+
+export class TestsModel implements vscode.Disposable {
+  private readonly known = new KnownTests();
+  private readonly changed = new vscode.EventEmitter<void>();
+  readonly onDidChange = this.changed.event;
+  private readonly subscriptions: vscode.Disposable[];
+  private updating: Promise<void> | undefined;
+  // Something has changed since the update that is under way began.
+  private isStale = false;
+  private all: KnownProject[] = [];
+  private tellsAll = false;
+
+  constructor(
+    private readonly server: Server,
+    private readonly log: vscode.LogOutputChannel,
+  ) {
+    this.subscriptions = [
+      this.changed,
+      server.onDidChangeResults(() => this.update()),
+      server.onDidChangeState((state) => {
+        if (state === "running") {
+          this.update();
+        }
+      }),
+    ];
+  }
+
+  dispose(): void {
+    vscode.Disposable.from(...this.subscriptions).dispose();
+  }
+
+  /** Whether the server has told of all tests at least once. */
+  get isKnown(): boolean {
+    return this.tellsAll;
+  }
+
+  get projects(): readonly KnownProject[] {
+    return this.all;
+  }
+
+  get tests(): readonly Test[] {
+    return this.all.flatMap(({ tests }) => tests);
+  }
+
+  /** The tests that are over a limit or leak. */
+  get troubled(): readonly Test[] {
+    return this.tests.filter((test) => isOver(test) || isLeaking(test));
+  }
+
+  private update(): void {
+    this.isStale = true;
+    this.updating ??= this.updateUntilTrue().finally(() => {
+      this.updating = undefined;
+    });
+  }
+
+  private async updateUntilTrue(): Promise<void> {
+    while (this.isStale && this.server.state === "running") {
+      this.isStale = false;
+      try {
+        await this.known.update((request) => this.server.request<Page>(TESTS, request));
+        this.tellsAll = true;
+      } catch (error) {
+        // The server has ended, or what it knew is gone: begin anew with the next change.
+        this.log.warn(`The tests are not known: ${error}`);
+        this.known.clear();
+      }
+      this.all = this.known.projects;
+      this.changed.fire();
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    }
+  }
+}

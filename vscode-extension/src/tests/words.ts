@@ -1,0 +1,155 @@
+// What a test's memory is, in words and signs: for the tree, the status bar and tooltips.
+
+import { counted, formatShare, formatSize } from "../../../web/src/units";
+import type { Test } from "../protocol";
+
+/** A change of the peak by less than this share is no news. */
+const NEWS = 0.01;
+const BAR_CELLS = 8;
+/** From this share of the limit on a test is near it. */
+const NEAR = 0.9;
+
+export type State = "over" | "leaking" | "near" | "within" | "failed" | "measured";
+
+/** Returns what is most worth knowing of a test. */
+export function stateOf(test: Test): State {
+  if (test.exceeded.includes("limit_memory")) {
+    return "over";
+  }
+  if (isLeaking(test)) {
+    return "leaking";
+  }
+  if (test.outcome === "failed") {
+    return "failed";
+  }
+  if (test.limitBytes !== null && test.limitBytes > 0) {
+    return test.peakBytes >= test.limitBytes * NEAR ? "near" : "within";
+  }
+  return test.verdict === "passed" ? "within" : "measured";
+}
+
+export function isOver(test: Test): boolean {
+  return test.exceeded.includes("limit_memory");
+}
+
+/** Whether it leaks more than it may, in bytes or in objects. */
+export function isLeaking(test: Test): boolean {
+  return test.exceeded.some((marker) => marker !== "limit_memory");
+}
+
+/** Returns by how much its peak has grown since the run before, in bytes; null if that is not known. */
+export function growth(test: Test): number | null {
+  return test.previousPeakBytes === null ? null : test.peakBytes - test.previousPeakBytes;
+}
+
+/** Returns the peak as a share of the limit; null without one. */
+export function shareOfLimit({ peakBytes, limitBytes }: Test): number | null {
+  return limitBytes === null || limitBytes <= 0 ? null : peakBytes / limitBytes;
+}
+
+/** Returns "31.2 MiB of 24.0 MiB  ▰▰▰▰▰▰▰▰  ▲ 12 %": the peak, a bar of its share of the limit, the rest. */
+export function measuredWords(test: Test): string {
+  const share = shareOfLimit(test);
+  const words = [
+    peakWords(test),
+    ...(isLeaking(test) ? [`⚠ ${leakWords(test)}`] : []),
+    ...(share === null ? [] : [bar(share)]),
+    ...changeWords(test),
+  ];
+  return words.join("  ");
+}
+
+/** Returns a bar of eight cells: a full one for a peak at its limit or over it. */
+export function bar(share: number): string {
+  // Any peak is more than nothing, and below the limit is less than all.
+  const most = share < 1 ? BAR_CELLS - 1 : BAR_CELLS;
+  const full = Math.min(Math.max(Math.round(share * BAR_CELLS), share > 0 ? 1 : 0), most);
+  return "▰".repeat(full) + "▱".repeat(BAR_CELLS - full);
+}
+
+/** Returns what a group of tests took: "heaviest 31.2 MiB · 2 over limit · 1 leaks". */
+export function groupWords(tests: readonly Test[]): string {
+  const peaks = tests.map(({ peakBytes }) => peakBytes);
+  const heaviest = peaks.reduce((most, bytes) => Math.max(most, bytes), 0);
+  return [
+    `${tests.length > 1 ? "heaviest " : ""}${formatSize(heaviest)}`,
+    ...troubleWords(tests),
+  ].join(" · ");
+}
+
+/** Returns ["2 over limit", "1 leaking"], without what there is none of. */
+export function troubleWords(tests: readonly Test[]): string[] {
+  const over = tests.filter(isOver).length;
+  const leaking = tests.filter(isLeaking).length;
+  return [
+    ...(over > 0 ? [`${over} over limit`] : []),
+    ...(leaking > 0 ? [`${leaking} leaking`] : []),
+  ];
+}
+
+/** Returns a test in full sentences, for tooltips and screen readers. */
+export function sentences(test: Test): string[] {
+  const share = shareOfLimit(test);
+  const grown = growth(test);
+  return [
+    `Peak ${formatSize(test.peakBytes)}${
+      share === null || test.limitBytes === null
+        ? ", no limit_memory"
+        : `, ${formatShare(share)} of its limit of ${formatSize(test.limitBytes)}`
+    }`,
+    ...(grown === null || test.previousPeakBytes === null
+      ? ["Measured for the first time"]
+      : [
+          grown === 0
+            ? "As in the run before"
+            : `${formatSize(Math.abs(grown))} ${grown > 0 ? "more" : "less"} than in the run before (${formatSize(test.previousPeakBytes)})`,
+        ]),
+    ...(test.leakedBytes === null
+      ? []
+      : [test.leakedBytes > 0 || isLeaking(test) ? capitalised(leakWords(test)) : "No leaks"]),
+    `The test ${OUTCOMES[test.outcome] ?? test.outcome}`,
+  ];
+}
+
+/** Returns "34 tests, 2 over limit": what there is in all. */
+export function summaryWords(tests: readonly Test[]): string {
+  return [counted(tests.length, "test"), ...troubleWords(tests)].join(", ");
+}
+
+const OUTCOMES: Readonly<Record<string, string>> = {
+  passed: "passed",
+  failed: "failed",
+  skipped: "was skipped",
+  xfailed: "failed, as expected",
+  xpassed: "passed, unexpectedly",
+};
+
+function peakWords({ peakBytes, limitBytes }: Test): string {
+  const peak = formatSize(peakBytes);
+  return limitBytes === null ? peak : `${peak} of ${formatSize(limitBytes)}`;
+}
+
+function changeWords(test: Test): string[] {
+  const grown = growth(test);
+  const before = test.previousPeakBytes;
+  if (grown === null || before === null) {
+    return ["new"];
+  }
+  if (Math.abs(grown) < Math.max(before, 1) * NEWS) {
+    return [];
+  }
+  const sign = grown > 0 ? "▲" : "▼";
+  return [
+    before > 0
+      ? `${sign} ${formatShare(Math.abs(grown) / before)}`
+      : `${sign} ${formatSize(grown)}`,
+  ];
+}
+
+function leakWords({ leakedBytes }: Test): string {
+  return leakedBytes ? `leaks ${formatSize(leakedBytes)}` : "leaves objects behind";
+}
+
+function capitalised(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}

@@ -1,0 +1,90 @@
+import { describe, expect, test } from "vitest";
+
+import {
+  bar,
+  groupWords,
+  measuredWords,
+  sentences,
+  stateOf,
+  summaryWords,
+} from "../src/tests/words";
+import { leaking, MIB, measured, over } from "./tests";
+
+const A = "test_a.py::test_a";
+
+describe("a test in the tree", () => {
+  test.each([
+    [measured(A), "1.0 MiB  new"],
+    [measured(A, { previousPeakBytes: MIB }), "1.0 MiB"],
+    [over(A, { previousPeakBytes: 27 * MIB }), "30.0 MiB of 24.0 MiB  ▰▰▰▰▰▰▰▰  ▲ 11 %"],
+    [
+      measured(A, { limitBytes: 4 * MIB, previousPeakBytes: 2 * MIB }),
+      "1.0 MiB of 4.0 MiB  ▰▰▱▱▱▱▱▱  ▼ 50 %",
+    ],
+    [leaking(A, { previousPeakBytes: MIB }), "1.0 MiB  ⚠ leaks 4.0 MiB"],
+    [
+      measured(A, { exceeded: ["limit_leaked_objects"], previousPeakBytes: MIB }),
+      "1.0 MiB  ⚠ leaves objects behind",
+    ],
+    [measured(A, { previousPeakBytes: 0 }), "1.0 MiB  ▲ 1.0 MiB"],
+    [measured(A, { peakBytes: 0, previousPeakBytes: 0 }), "0 B"],
+    // Less than a percent is no news.
+    [measured(A, { previousPeakBytes: MIB - 1000 }), "1.0 MiB"],
+  ])("%#: says %j", (test, words) => {
+    expect(measuredWords(test)).toBe(words);
+  });
+});
+
+describe("the bar", () => {
+  test.each([
+    [0, "▱▱▱▱▱▱▱▱"],
+    [0.001, "▰▱▱▱▱▱▱▱"],
+    [0.5, "▰▰▰▰▱▱▱▱"],
+    [0.999, "▰▰▰▰▰▰▰▱"],
+    [1, "▰▰▰▰▰▰▰▰"],
+    [40, "▰▰▰▰▰▰▰▰"],
+  ])("of a share of %d is %s", (share, expected) => {
+    expect(bar(share)).toBe(expected);
+  });
+});
+
+describe("the state", () => {
+  test.each([
+    ["over", over(A)],
+    ["over", over(A, { exceeded: ["limit_leaks", "limit_memory"] })],
+    ["leaking", leaking(A)],
+    ["failed", measured(A, { outcome: "failed" })],
+    ["near", measured(A, { limitBytes: MIB + 100 })],
+    ["within", measured(A, { limitBytes: 2 * MIB })],
+    ["within", measured(A, { verdict: "passed", leakedBytes: 0 })],
+    ["measured", measured(A)],
+  ])("%s", (state, test) => {
+    expect(stateOf(test)).toBe(state);
+  });
+});
+
+test("a group says its heaviest and what is wrong in it", () => {
+  expect(groupWords([over(A), leaking(A), measured(A)])).toBe(
+    "heaviest 30.0 MiB · 1 over limit · 1 leaking",
+  );
+  expect(groupWords([measured(A)])).toBe("1.0 MiB");
+});
+
+test("a test in sentences", () => {
+  expect(sentences(over(A, { previousPeakBytes: 31 * MIB, leakedBytes: 0 }))).toEqual([
+    "Peak 30.0 MiB, 125 % of its limit of 24.0 MiB",
+    "1.0 MiB less than in the run before (31.0 MiB)",
+    "No leaks",
+    "The test failed",
+  ]);
+  expect(sentences(measured(A))).toEqual([
+    "Peak 1.0 MiB, no limit_memory",
+    "Measured for the first time",
+    "The test passed",
+  ]);
+});
+
+test("all tests in a few words", () => {
+  expect(summaryWords([over(A), measured(A)])).toBe("2 tests, 1 over limit");
+  expect(summaryWords([measured(A)])).toBe("1 test");
+});
