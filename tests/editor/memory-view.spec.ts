@@ -17,4 +17,41 @@ test("all tests are listed, sorted, filtered, opened and run in the Memory view"
   await expect(tester.memoryRow("test_report_of_a_year")).toContainText(/2\d\.\d MiB of 16\.0 MiB/);
   await expect(tester.memoryRow("test_sessions_are_forgotten")).toContainText("leaks");
   await tester.screenshot("after it, the heaviest first");
+
+  // Sorted by peak, files by their heaviest test.
+  expect((await tester.memoryLabels()).slice(0, 2)).toEqual([
+    "test_catalog.py",
+    "test_thumbnails_stay_small",
+  ]);
+  await tester.chooseInMemoryView("Sort by", "Sort by share of limit");
+  await expect.poll(() => tester.memoryLabels()).toContainEqual("test_sessions.py");
+  await expect.poll(async () => (await tester.memoryLabels())[0]).toBe("test_orders.py");
+
+  await tester.chooseInMemoryView("Filter", "Show tests over their limit only");
+  await expect
+    .poll(async () => (await tester.memoryLabels()).sort())
+    .toEqual([
+      "test_catalog.py",
+      "test_orders.py",
+      "test_report_of_a_year",
+      "test_thumbnails_stay_small",
+    ]);
+  await tester.screenshot("those over their limit");
+  await tester.pressInMemoryView("Show all tests");
+  await tester.pressInMemoryView("View as list");
+  await expect(tester.memoryRow("test_a_session_knows_its_customer")).toContainText(
+    "tests/test_sessions.py",
+  );
+  await expect(tester.memoryRow(/^test_sessions.py/)).toHaveCount(0);
+  await tester.screenshot("as a list");
+
+  await tester.memoryRow("test_report_of_a_year").click();
+  await tester.seeCursorAt("test_orders.py", 11);
+  await tester.pressRowButton(tester.memoryRow("test_report_of_a_year"), "Run with memory limits");
+  // Measured twice now, with the same peak.
+  await expect(tester.memoryRow("test_report_of_a_year")).not.toContainText("new", {
+    timeout: 60_000,
+  });
+  await tester.seeNoNotifications();
+  await tester.screenshot("run again from its row");
 });

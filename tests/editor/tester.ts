@@ -135,37 +135,36 @@ export class Tester {
   }
 
   /** The labels of the Memory view's rows, from top to bottom. */
-  async memoryLabels(): Promise<string[]> {
-    const rows = await this.memoryView.locator(".monaco-list-row").all();
-    const placed = await Promise.all(
-      rows.map(async (row) => ({
-        top: (await row.boundingBox())?.y ?? 0,
-        label: (await row.locator(".label-name").textContent()) ?? "",
-      })),
+  memoryLabels(): Promise<string[]> {
+    return this.memoryView.locator(".monaco-list-row").evaluateAll((rows) =>
+      rows
+        .map((row) => ({
+          top: row.getBoundingClientRect().top,
+          label: row.querySelector(".label-name")?.textContent ?? "",
+        }))
+        .sort((one, other) => one.top - other.top)
+        .map(({ label }) => label),
     );
-    return placed.sort((one, other) => one.top - other.top).map(({ label }) => label);
   }
 
   /** Presses a button that a row of the Memory view shows under the pointer. */
   async pressRowButton(row: Locator, title: string): Promise<void> {
     await row.hover();
-    await row
-      .locator(".action-label", { hasNotText: "never" })
-      .and(this.page.locator(`[aria-label^="${title}"]`))
+    await row.getByRole("button", { name: title }).click();
+  }
+
+  /** Presses a button in the Memory view's title, which is that of the whole side bar. */
+  async pressInMemoryView(button: string): Promise<void> {
+    await this.page
+      .getByRole("toolbar", { name: "Testing actions" })
+      .getByRole("button", { name: button })
       .click();
   }
 
-  /** Chooses an entry of a menu behind a button in the Memory view's title. */
+  /** Chooses an entry of the menu behind a button in the Memory view's title. */
   async chooseInMemoryView(button: string, entry: string): Promise<void> {
-    await this.memoryView.locator(".pane-header").hover();
-    await this.memoryView.locator(`.pane-header .action-label[aria-label^="${button}"]`).click();
-    await this.page.locator(".monaco-menu .action-label", { hasText: entry }).first().click();
-  }
-
-  /** Presses a button in the Memory view's title. */
-  async pressInMemoryView(button: string): Promise<void> {
-    await this.memoryView.locator(".pane-header").hover();
-    await this.memoryView.locator(`.pane-header .action-label[aria-label^="${button}"]`).click();
+    await this.pressInMemoryView(button);
+    await this.page.getByRole("menuitem", { name: entry }).click();
   }
 
   /** Waits until the cursor is on that line of that file. */

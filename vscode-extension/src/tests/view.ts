@@ -116,7 +116,8 @@ export class MemoryView implements vscode.TreeDataProvider<Node>, vscode.Disposa
       isOpen ? vscode.TreeItemCollapsibleState.Expanded : vscode.TreeItemCollapsibleState.Collapsed,
     );
     item.id = node.id;
-    const count = node.kind === "cases" ? `${node.tests.length} cases · ` : "";
+    const cases = node.kind === "cases" ? `${node.tests.length} cases` : "";
+    const count = cases === "" ? "" : `${cases} · `;
     const folder = node.kind === "file" ? folderOf(node) : "";
     item.description = `${count}${groupWords(node.tests)}${folder === "" ? "" : ` · ${folder}`}`;
     if (node.kind === "file") {
@@ -125,7 +126,9 @@ export class MemoryView implements vscode.TreeDataProvider<Node>, vscode.Disposa
     }
     item.iconPath = GROUP_ICONS[node.kind];
     item.contextValue = node.kind;
-    item.accessibilityInformation = { label: `${node.label}, ${summaryWords(node.tests)}` };
+    item.accessibilityInformation = {
+      label: `${node.label}, ${cases === "" ? summaryWords(node.tests) : `${cases}, ${groupWords(node.tests)}`}`,
+    };
     return item;
   }
 
