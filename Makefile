@@ -72,6 +72,13 @@ test-editor: system-packages $(VSIX) build/user-venv/installed ## Run the end-to
 	MEMLENS_EDITOR_HOME="$$home" MEMLENS_VSIX="$$PWD/$(VSIX)" \
 		MEMLENS_USER_PYTHON="$$PWD/build/user-venv/bin/python" npm run test:editor
 
+.PHONY: screenshots
+screenshots: system-packages $(VSIX) build/user-venv/installed ## Take the pictures of VS Code in README and walkthrough anew
+	home=$$(scripts/install-editor.sh | tail -n 1)
+	mkdir -p vscode-extension/images/screens
+	MEMLENS_PICTURES=1 MEMLENS_EDITOR_HOME="$$home" MEMLENS_VSIX="$$PWD/$(VSIX)" \
+		MEMLENS_USER_PYTHON="$$PWD/build/user-venv/bin/python" npm run test:editor
+
 .PHONY: test-clients
 test-clients: system-packages .venv/installed-dev ## Run sessions in a real Neovim and a real Emacs
 	$(BIN)/python -m pytest tests/clients

@@ -23,7 +23,9 @@ const EARLIER = [
 ];
 
 async function measureEarlierRuns(project: string): Promise<void> {
-  const files = ["tests/test_catalog.py", "tests/test_orders.py"].map((path) => join(project, path));
+  const files = ["tests/test_catalog.py", "tests/test_orders.py"].map((path) =>
+    join(project, path),
+  );
   const now = await Promise.all(files.map((file) => readFile(file, "utf8")));
   for (const { pictures, days } of EARLIER) {
     for (const [index, file] of files.entries()) {

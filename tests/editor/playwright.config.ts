@@ -6,6 +6,8 @@ import { chromiumPath } from "./environment";
 
 export default defineConfig({
   testDir: ".",
+  // `make screenshots` takes pictures and nothing else.
+  testMatch: process.env.MEMLENS_PICTURES ? "pictures.ts" : "*.spec.ts",
   outputDir: "artifacts",
   workers: 1,
   forbidOnly: !!process.env.CI,

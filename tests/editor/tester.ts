@@ -246,6 +246,32 @@ export class Tester {
     await this.page.screenshot({ path: this.artifact(name) });
   }
 
+  /** Saves what the window shows now as a file of the repository. */
+  async picture(file: string): Promise<void> {
+    // Neither a tooltip nor a highlighted row: the pointer is in nobody's way.
+    await this.page.mouse.move(0, 0);
+    await expect(this.page.locator(".monaco-hover.workbench-hover")).toHaveCount(0);
+    await this.page.screenshot({ path: file });
+  }
+
+  /** Makes the side bar wider, by so many pixels. */
+  async widenSideBar(by: number): Promise<void> {
+    const bar = await this.page.locator(".part.sidebar").boundingBox();
+    const x = (bar?.x ?? 0) + (bar?.width ?? 0);
+    await this.page.mouse.move(x + 2, 400);
+    await this.page.mouse.down();
+    await this.page.mouse.move(x + 2 + by, 400, { steps: 5 });
+    await this.page.mouse.up();
+  }
+
+  async closePanel(): Promise<void> {
+    await this.page
+      .locator(".part.panel")
+      .getByRole("button", { name: /^Hide Panel/ })
+      .click();
+    await expect(this.page.locator(".part.panel")).toBeHidden();
+  }
+
   /** Opens a file of the project, and what may follow its path, by the quick open box. */
   private async goTo(path: string, place = ""): Promise<void> {
     const input = this.page.locator(QUICK_INPUT);

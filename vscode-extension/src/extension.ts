@@ -41,6 +41,8 @@ export function activate(context: vscode.ExtensionContext): void {
     }),
     vscode.workspace.onDidGrantWorkspaceTrust(() => running.refresh()),
   );
+  // The view is there where Python is: other workspaces keep their side bar as it is.
+  void vscode.commands.executeCommand("setContext", "memlens.isActive", true);
   // Not awaited: VS Code waits for what is, and nothing else here needs the server.
   void start(running, context, log);
 }
