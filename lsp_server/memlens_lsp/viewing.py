@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypedDict
+from typing import Literal, NamedTuple, TypedDict
 
 from memlens.store import PastResult, ResultsError, ResultsReader, StackKind, TestRecord
 from memlens_lsp.features import views
@@ -270,37 +270,57 @@ def read_history(roots: Sequence[Path], asked: Asked, most: int) -> views.Histor
 
 
 class UnknownRunError(Exception):
-    """The run to compare with did not measure the test. The message says so."""
+    """A run did not measure the test. The message says so."""
+
+    def __init__(self, parameter: Literal["run", "compareWith"], message: str) -> None:
+        super().__init__(message)
+        #: Which of the two that are asked for it is.
+        self.parameter = parameter
+
+
+class AskedGraph(NamedTuple):
+    """What a view wants to see of a test's call stacks."""
+
+    test: Asked
+    kind: StackKind
+    #: The uuid of the run that measured them; None for the test's newest result.
+    run: str | None = None
+    #: The uuid of another run, None for no comparison.
+    compare_with: str | None = None
 
 
 def read_flame_graph(
-    roots: Sequence[Path],
-    asked: Asked,
-    kind: StackKind,
-    compare_with: str | None,
-    texts: Texts,
+    roots: Sequence[Path], asked: AskedGraph, texts: Texts
 ) -> views.FlameGraph | None:
-    """Return a test's call stacks of *kind*, or None if the test is not known.
+    """Return call stacks of a test, or None if the test is not known.
 
-    *compare_with* is the uuid of a run of before. The lines are those of *texts*.
+    The lines are those of *texts*.
 
     Raises:
-        UnknownRunError: that run did not measure the test.
+        UnknownRunError: one of the runs did not measure the test.
     """
     graphs: list[views.FlameGraph] = []
 
-    def read(reader: ResultsReader, root: Path, measured: TestRecord) -> None:
+    def read(reader: ResultsReader, root: Path, newest: TestRecord) -> None:
+        shown = newest
+        if asked.run is not None:
+            shown = _result_in(reader, "run", asked.run, newest)
         before = None
-        if compare_with is not None:
-            before = reader.result_in(compare_with, measured.path, measured.name)
-        files = _Files(reader, root, measured.run or 0, texts)
-        graphs[:] = [_flame_graph(files, measured, before, kind)]
+        if asked.compare_with is not None:
+            before = _result_in(reader, "compareWith", asked.compare_with, newest)
+        files = _Files(reader, root, shown.run or 0, texts)
+        graphs[:] = [_flame_graph(files, shown, before, asked.kind)]
 
-    if _of_test(roots, asked, read) is None:
-        return None
-    if compare_with is not None and graphs[0]["comparedWith"] is None:
-        raise UnknownRunError(f"no run {compare_with!r} has measured {graphs[0]['id']}")
-    return graphs[0]
+    return graphs[0] if _of_test(roots, asked.test, read) is not None else None
+
+
+def _result_in(
+    reader: ResultsReader, parameter: Literal["run", "compareWith"], run: str, test: TestRecord
+) -> TestRecord:
+    measured = reader.result_in(run, test.path, test.name)
+    if measured is None:
+        raise UnknownRunError(parameter, f"no run {run!r} has measured {test.nodeid}")
+    return measured
 
 
 class _Files:

@@ -275,14 +275,43 @@ async def test_wrong_parameters_are_refused_with_what_was_expected(
 
 
 @pytest.mark.asyncio
-async def test_a_run_that_did_not_measure_the_test_is_not_compared_with(
+async def test_a_flame_graph_of_an_earlier_run_is_as_that_run_measured_it(
     project: Project, editor: Editor
+) -> None:
+    uri = project.uri("test_shop.py")
+    project.write("test_shop.py", TEST)
+    for peak in (5 * MIB, 4 * MIB, 3 * MIB):
+        project.run(*measured(peak))
+    await until_known(editor, uri)
+    asked = {"uri": uri, "test": "test_a"}
+    told = await ask(editor, "memlens/history", asked)
+    _, middle, first = (past["run"] for past in told["results"])
+    # Lines are where they are now, whichever run is shown.
+    project.write("test_shop.py", f"import os\n{TEST}")
+
+    graph = await ask(editor, "memlens/flameGraph", {**asked, "run": middle})
+    assert (graph["run"]["run"], graph["comparedWith"]) == (middle, None)
+    assert (graph["peakBytes"], graph["value"]) == (4 * MIB, 4 * MIB)
+    assert (graph["frames"][0]["value"], graph["frames"][0]["line"]) == (4 * MIB, 2)
+
+    graph = await ask(editor, "memlens/flameGraph", {**asked, "run": middle, "compareWith": first})
+    assert (graph["run"]["run"], graph["comparedWith"]["run"]) == (middle, first)
+    assert (graph["value"], graph["valueBefore"]) == (4 * MIB, 5 * MIB)
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("parameter", ["run", "compareWith"])
+async def test_a_run_that_did_not_measure_the_test_is_refused(
+    project: Project, editor: Editor, parameter: str
 ) -> None:
     project.write("test_shop.py", TEST)
     project.run(*measured())
     await until_known(editor, project.uri("test_shop.py"))
-    params = {"uri": project.uri("test_shop.py"), "test": "test_a", "compareWith": "x"}
-    with pytest.raises(JsonRpcInvalidParams, match="no run 'x' has measured"):
+    params = {"uri": project.uri("test_shop.py"), "test": "test_a", parameter: "x"}
+    with pytest.raises(
+        JsonRpcInvalidParams,
+        match=f"{parameter} is 'x': no run 'x' has measured test_shop.py::test_a",
+    ):
         await ask(editor, "memlens/flameGraph", params)
 
 

@@ -92,18 +92,17 @@ async def _flame_graph(ls: MemlensServer, params: object) -> FlameGraph | None:
     kind = next((each for each in get_args(StackKind) if each == asked.text("kind", "peak")), None)
     if kind is None:
         raise asked.wrong("kind", f"expected one of {', '.join(get_args(StackKind))}")
-    compare_with = asked.text("compareWith", "")
+    graph = viewing.AskedGraph(
+        asked.test(),
+        kind,
+        run=asked.text("run", "") or None,
+        compare_with=asked.text("compareWith", "") or None,
+    )
+    roots, texts = list(ls.results.findings), Texts(ls.open_texts(), DiskTexts())
     try:
-        return await asyncio.to_thread(
-            viewing.read_flame_graph,
-            list(ls.results.findings),
-            asked.test(),
-            kind,
-            compare_with or None,
-            Texts(ls.open_texts(), DiskTexts()),
-        )
+        return await asyncio.to_thread(viewing.read_flame_graph, roots, graph, texts)
     except viewing.UnknownRunError as error:
-        raise asked.wrong("compareWith", str(error)) from None
+        raise asked.wrong(error.parameter, str(error)) from None
 
 
 async def _history(ls: MemlensServer, params: object) -> History | None:
