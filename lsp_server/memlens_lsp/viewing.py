@@ -10,7 +10,15 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple, TypedDict
 
-from memlens.store import PastResult, ResultsError, ResultsReader, StackKind, TestRecord
+from memlens.store import (
+    FrameRecord,
+    PastResult,
+    ResultsError,
+    ResultsReader,
+    StackKind,
+    StackRecord,
+    TestRecord,
+)
 from memlens_lsp.features import views
 from memlens_lsp.features.placing import line_of_test
 from memlens_lsp.positions import line_map
@@ -332,7 +340,7 @@ class _Files:
         self._root = root
         self._run = run
         self._texts = texts
-        self._measured: dict[str, str | None] = {}
+        self._measured: dict[tuple[int, str], str | None] = {}
 
     def uri(self, name: str) -> str | None:
         if name.startswith("<") or not name:  # "<string>"
@@ -342,20 +350,37 @@ class _Files:
         return opened[0].uri if opened else uri_of(path)
 
     def line_now(self, name: str, line: int) -> int:
-        if name not in self._measured:
-            source = self._reader.source(self._run, name)
-            self._measured[name] = source.text if source is not None else None
-        measured, now = self._measured[name], self._texts.now(file_named(self._root, name))
+        measured, now = self._source(self._run, name), self._texts.now(file_named(self._root, name))
         if measured is None or now is None:
             return line
         return line_map(measured, now).nearest(line)
+
+    def as_this_run(self, stacks: Iterable[StackRecord], run: int) -> list[StackRecord]:
+        """Return *stacks* of the run *run* with the lines that they have in this one's texts."""
+
+        def moved(frame: FrameRecord) -> FrameRecord:
+            then, here = self._source(run, frame.path), self._source(self._run, frame.path)
+            if frame.kind != "project" or not frame.line or then is None or here is None:
+                return frame
+            return frame._replace(line=line_map(then, here).nearest(frame.line))
+
+        return [stack._replace(frames=tuple(map(moved, stack.frames))) for stack in stacks]
+
+    def _source(self, run: int, name: str) -> str | None:
+        """Return the text that a run saw, None if it was not kept."""
+        if (run, name) not in self._measured:
+            source = self._reader.source(run, name)
+            self._measured[run, name] = source.text if source is not None else None
+        return self._measured[run, name]
 
 
 def _flame_graph(
     files: _Files, measured: TestRecord, before: TestRecord | None, kind: StackKind
 ) -> views.FlameGraph:
     stacks = measured.stacks_of(kind)
-    stacks_before = before.stacks_of(kind) if before is not None else None
+    stacks_before = None
+    if before is not None:
+        stacks_before = files.as_this_run(before.stacks_of(kind), before.run or 0)
     return {
         "uri": files.uri(measured.path) or "",
         "test": measured.name,

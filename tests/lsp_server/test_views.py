@@ -275,6 +275,32 @@ async def test_wrong_parameters_are_refused_with_what_was_expected(
 
 
 @pytest.mark.asyncio
+async def test_a_comparison_knows_lines_again_that_have_moved_between_the_runs(
+    project: Project, editor: Editor
+) -> None:
+    uri = project.uri("test_shop.py")
+
+    def held(peak: int, line: int) -> Any:
+        two = [
+            StackRecord("peak", size, 1, (frame("test_a", "test_shop.py", at),))
+            for size, at in ((peak, line), (MIB, line + 1))
+        ]
+        return result("test_shop.py::test_a", 1, peak)._replace(stacks=tuple(two))
+
+    project.write("test_shop.py", "def test_a():\n    load()\n    keep()\n")
+    project.run(held(5 * MIB, 2))
+    project.write("test_shop.py", "def test_a():\n    start()\n    load()\n    keep()\n")
+    project.run(held(4 * MIB, 3))
+    asked = {"uri": uri, "test": "test_a"}
+    before = (await ask(editor, "memlens/history", asked))["results"][1]["run"]
+    graph = await ask(editor, "memlens/flameGraph", {**asked, "compareWith": before})
+    assert [(each["line"], each["value"], each["valueBefore"]) for each in graph["frames"]] == [
+        (2, 4 * MIB, 5 * MIB),
+        (3, MIB, MIB),
+    ]
+
+
+@pytest.mark.asyncio
 async def test_a_flame_graph_of_an_earlier_run_is_as_that_run_measured_it(
     project: Project, editor: Editor
 ) -> None:
@@ -337,6 +363,15 @@ def test_a_call_that_moved_with_the_code_is_still_the_same_when_compared() -> No
     moved = A._replace(line=40)
     (root,) = tree(stack(1, A), before=[stack(3, moved)])
     assert (root["line"], root["value"], root["valueBefore"]) == (0, 1, 3)
+
+
+def test_of_two_lines_of_a_function_the_one_that_calls_the_same_is_compared() -> None:
+    edited = A._replace(line=40)
+    nodes = tree(stack(5, A, B), stack(2, edited, C), before=[stack(3, A, C)])
+    assert [(node["line"], node["value"], node["valueBefore"]) for node in nodes] == [
+        (0, 5, 0),
+        (39, 2, 3),
+    ]
 
 
 def test_what_is_called_no_more_is_shown_when_compared() -> None:

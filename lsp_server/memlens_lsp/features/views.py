@@ -7,6 +7,7 @@ Records to plain dicts and lists, which become JSON as they are. Sizes are bytes
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import zip_longest
 from typing import Literal, TypedDict
 
 from memlens.store import (
@@ -167,7 +168,8 @@ def frames(
     """Return *stacks* as a tree of calls, the outermost first, the largest first.
 
     With *before*, stacks of another run, each frame also has what it held there: 0 where it was
-    not called, and frames that are called no more have 0 now.
+    not called, and frames that are called no more have 0 now. Its lines are those of the text that
+    *stacks* are of, as far as that is known.
     """
     root = _Node()
     root.add(stacks, "now")
@@ -199,20 +201,29 @@ class _Node:
     def add(self, stacks: Iterable[StackRecord], side: Literal["now", "before"]) -> None:
         for stack in stacks:
             node = self
-            for frame, omitted in _outermost_first(stack.frames):
+            calls = list(_outermost_first(stack.frames))
+            callees = [_call_of(frame) for frame, _ in calls[1:]]
+            for (frame, omitted), callee in zip_longest(calls, callees):
                 # In one run, calls from different lines are different calls.
-                line = frame.line if side == "now" else node.line_of(frame)
-                call = (frame.function, frame.path, frame.kind)
-                node = node.children.setdefault((call, line, omitted), _Node())
+                line = frame.line if side == "now" else node.line_of(frame, callee)
+                node = node.children.setdefault((_call_of(frame), line, omitted), _Node())
                 if node.frame is None:
                     node.frame, node.omitted = frame, omitted
                 setattr(node, side, getattr(node, side) + stack.bytes)
 
-    def line_of(self, frame: FrameRecord) -> int:
-        """Return the line at which the run that counts has *frame*, or the frame's own."""
-        call = (frame.function, frame.path, frame.kind)
-        lines = [line for known, line, _ in self.children if known == call]
-        return frame.line if frame.line in lines or not lines else lines[0]
+    def line_of(self, frame: FrameRecord, callee: _Call | None) -> int:
+        """Return the line at which the run that counts has *frame*, or the frame's own.
+
+        The line itself may have been edited. What it calls tells it from others of its function.
+        """
+        call = _call_of(frame)
+        nodes = {line: node for (known, line, _), node in self.children.items() if known == call}
+
+        def likeness(line: int) -> tuple[bool, bool]:
+            calls_it = any(known == callee for known, _, _ in nodes[line].children)
+            return calls_it, line == frame.line
+
+        return max(nodes, key=likeness, default=frame.line)
 
     def frames(self, uri_of: UriOf, line_now: LineNow, *, compares: bool) -> list[Frame]:
         nodes = sorted(self.children.values(), key=lambda node: (-node.now, -node.before))
@@ -234,6 +245,10 @@ class _Node:
             "valueBefore": self.before if compares else None,
             "children": self.frames(uri_of, line_now, compares=compares),
         }
+
+
+def _call_of(frame: FrameRecord) -> _Call:
+    return frame.function, frame.path, frame.kind
 
 
 def _outermost_first(frames: Sequence[FrameRecord]) -> Iterable[tuple[FrameRecord, int]]:
