@@ -23,6 +23,8 @@ declare module "d3-flame-graph" {
     inverted(inverted: boolean): Chart<Data>;
     transitionDuration(milliseconds: number): Chart<Data>;
     label(text: (node: LaidOut<Data>) => string): Chart<Data>;
+    getName(name: (node: LaidOut<Data>) => string): Chart<Data>;
+    getValue(value: (data: Data) => number): Chart<Data>;
     setColorMapper(color: (node: LaidOut<Data>) => string): Chart<Data>;
     setSearchMatch(matches: (node: LaidOut<Data>, term: string) => boolean): Chart<Data>;
     setSearchHandler(found: (nodes: LaidOut<Data>[]) => void): Chart<Data>;

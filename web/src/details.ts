@@ -6,6 +6,7 @@ import { type Point, showHistory } from "./history";
 import type { Limit, Phase, Stack, Test } from "./report";
 import { smallTable } from "./smallTable";
 import { showStackList } from "./stackList";
+import { flameSource } from "./tree";
 import { formatCount, formatDuration, formatShare, formatSize } from "./units";
 
 export interface DetailsInputs {
@@ -161,11 +162,9 @@ function showGraphs(host: HTMLElement, test: Test, stacks: readonly Stack[]): ()
       : `What leaked ${formatSize(total)}`;
     note.textContent = restText(total, kept);
     note.hidden = note.textContent === "";
-    remove = showFlameGraph(graph, shown, {
-      label: `${title.textContent} in ${test.nodeid}`,
-      root: atPeak ? `All ${formatSize(total)}` : `All ${formatSize(total)} that leaked`,
-      total,
-    });
+    const name = atPeak ? `All ${formatSize(total)}` : `All ${formatSize(total)} that leaked`;
+    const label = `${title.textContent} in ${test.nodeid}`;
+    ({ remove } = showFlameGraph(graph, flameSource(shown, { name, total }), { label }));
     showStackList(list, shown);
     for (const button of choice.querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(button.value === kind));

@@ -3,21 +3,39 @@
 import flamegraph, { type LaidOut } from "d3-flame-graph";
 import { select } from "d3-selection";
 
+import { changeOf, changeText, largestChange, strengthOf } from "./changes";
 import { element } from "./dom";
 import { originOf, placeOf } from "./frames";
-import type { Frame, Stack } from "./report";
-import { depthOf, type FlameNode, flameTree } from "./tree";
+import { depthOf, type FlameFrame, type FlameNode, type FlameSource } from "./tree";
 import { counted, formatShare, formatSize } from "./units";
 
 export interface FlameGraphOptions {
   /** What the graph is of, for those who do not see it: "Memory at the peak of test_total". */
   readonly label: string;
-  /** What is on top: "All 24.2 MiB". */
-  readonly root: string;
-  /** What all stacks held in bytes, the small ones that are not kept included. */
-  readonly total?: number;
-  /** Called with each frame that is chosen, to open its file, say. */
-  readonly onChoose?: (frame: Frame) => void;
+  /**
+   * Opens a frame's source by its number, and on being asked for goes there. Without it frames are
+   * only zoomed into.
+   */
+  readonly open?: (frame: number, go: boolean) => void;
+  /** How it is looked at to begin with. */
+  readonly look?: Look;
+  /** Called when it is looked at in another way. */
+  readonly onLook?: (look: Look) => void;
+}
+
+/** How a flame graph is looked at, which outlives what it shows. */
+export interface Look {
+  readonly search: string;
+  readonly native: boolean;
+  /** The calls from the outermost to the one that fills the width. */
+  readonly zoom: readonly string[];
+}
+
+export interface ShownFlameGraph {
+  focus(): void;
+  focusSearch(): void;
+  /** Takes it off the page. */
+  remove(): void;
 }
 
 type Node = LaidOut<FlameNode>;
@@ -29,67 +47,79 @@ const ZOOM_MS = 200;
 /** How many shades each kind of code has, so that neighbours can be told apart. */
 const SHADES = 4;
 
-/** Shows the flame graph of *stacks* in *host*. Returns what removes it. */
+/** Shows *source* in *host*. */
 export function showFlameGraph(
   host: HTMLElement,
-  stacks: readonly Stack[],
+  source: FlameSource,
   options: FlameGraphOptions,
-): () => void {
-  const withNative = stacks.some((stack) => stack.frames.some((frame) => frame.native));
+): ShownFlameGraph {
   const search = element("input", {
     type: "search",
     placeholder: "Find a function or file",
     "aria-label": "Find a function or file in the flame graph",
   });
+  search.value = options.look?.search ?? "";
   const found = element("output", { class: "flame-found" });
   const native = element("input", { type: "checkbox" });
-  native.checked = true;
+  native.checked = options.look?.native ?? true;
   const reset = element("button", { type: "button" }, "Reset zoom");
   const chosen = element("p", { class: "flame-chosen", "aria-live": "polite" });
+  const opening =
+    options.open === undefined ? "" : " and opens the source, with Ctrl it goes there";
   const canvas = element("div", {
     class: "flame-canvas",
     tabindex: "0",
     role: "application",
     "aria-roledescription": "flame graph",
-    "aria-label": `${options.label}. Arrow keys go to callers, callees and neighbours; Enter zooms in, Escape out.`,
+    "aria-label": `${options.label}. Arrow keys go to callers, callees and neighbours; Enter zooms in${opening}, Escape out.`,
   });
   const tools = element("div", { class: "flame-tools" }, search, found);
-  if (withNative) {
+  if (source.hasNative) {
     tools.append(element("label", { class: "check" }, native, "Native frames"));
   }
   tools.append(reset);
-  host.replaceChildren(tools, canvas, chosen, legend(withNative));
+  const key = element("ul", { class: "flame-legend", "aria-hidden": "true" });
+  host.replaceChildren(tools, canvas, chosen, key);
 
-  let graph = draw();
+  let graph = draw(options.look?.zoom ?? []);
 
-  function draw(): Graph {
-    const tree = flameTree(stacks, {
-      name: options.root,
-      native: native.checked,
-      ...(options.total === undefined ? {} : { total: options.total }),
-    });
+  function draw(zoom: readonly string[]): Graph {
+    const tree = source.tree(native.checked);
+    key.replaceChildren(...legend(source, tree));
+    reset.disabled = true;
     const made = new Graph(canvas, tree, {
-      describe: (node) => chosen.replaceChildren(...description(node, tree)),
+      describe: (node) => chosen.replaceChildren(...description(node, tree, options)),
       zoomed: (zoomed) => {
         reset.disabled = !zoomed;
+        tellOfLook(made);
       },
       found: (nodes) => {
         found.value = foundText(nodes, tree);
       },
-      ...(options.onChoose === undefined ? {} : { chosen: options.onChoose }),
+      open: (number, go) => options.open?.(number, go),
     });
     made.search(search.value);
+    made.zoomTo(zoom);
     return made;
   }
 
+  function tellOfLook(of: Graph): void {
+    options.onLook?.({ search: search.value, native: native.checked, zoom: of.zoomPath() });
+  }
+
   native.addEventListener("change", () => {
+    const zoom = graph.zoomPath();
     graph.remove();
-    graph = draw();
+    graph = draw(zoom);
+    tellOfLook(graph);
   });
-  search.addEventListener("input", () => graph.search(search.value));
+  search.addEventListener("input", () => {
+    graph.search(search.value);
+    tellOfLook(graph);
+  });
   reset.addEventListener("click", () => graph.resetZoom());
   const onKey = (event: KeyboardEvent) => {
-    if (graph.press(event.key)) {
+    if (graph.press(event.key, event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       event.stopPropagation();
     }
@@ -98,11 +128,18 @@ export function showFlameGraph(
   const resized = new ResizeObserver(() => graph.resize());
   resized.observe(canvas);
 
-  return () => {
-    resized.disconnect();
-    canvas.removeEventListener("keydown", onKey);
-    graph.remove();
-    host.replaceChildren();
+  return {
+    focus: () => canvas.focus(),
+    focusSearch: () => {
+      search.focus();
+      search.select();
+    },
+    remove: () => {
+      resized.disconnect();
+      canvas.removeEventListener("keydown", onKey);
+      graph.remove();
+      host.replaceChildren();
+    },
   };
 }
 
@@ -110,7 +147,7 @@ interface Listener {
   describe(node: Node): void;
   zoomed(zoomed: boolean): void;
   found(nodes: Node[] | null): void;
-  chosen?(frame: Frame): void;
+  open(frame: number, go: boolean): void;
 }
 
 /** d3-flame-graph with a frame that the keyboard moves. */
@@ -121,6 +158,9 @@ class Graph {
   private zoom: Node;
   private width: number;
   private readonly height: number;
+  private readonly largestChange: number;
+  /** Whether the zoom is being put back to what it was: nobody has chosen a frame then. */
+  private isRestoring = false;
 
   constructor(
     private readonly canvas: HTMLElement,
@@ -129,6 +169,7 @@ class Graph {
   ) {
     this.width = canvas.clientWidth;
     this.height = depthOf(tree) * CELL_HEIGHT_PX;
+    this.largestChange = largestChange(tree);
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.chart
       .inverted(true)
@@ -137,8 +178,10 @@ class Graph {
       .height(this.height)
       .minFrameSize(NARROWEST_PX)
       .transitionDuration(calm ? 0 : ZOOM_MS)
+      .getName(({ data }) => caption(data))
+      .getValue(({ width }) => width)
       .label(({ data }) => tooltip(data))
-      .setColorMapper(({ data, highlight }) => colour(data, highlight === true))
+      .setColorMapper((node) => this.colour(node))
       .setSearchMatch(({ data }, term) => matches(data, term))
       .setSearchHandler((nodes) => this.listener.found(nodes))
       .onHover((node) => this.listener.describe(node))
@@ -156,7 +199,6 @@ class Graph {
     this.zoom = this.root;
     this.scale();
     this.choose(this.root);
-    this.listener.zoomed(false);
   }
 
   search(term: string): void {
@@ -191,8 +233,27 @@ class Graph {
     this.chart.destroy();
   }
 
+  /** The calls down to the one that fills the width. */
+  zoomPath(): string[] {
+    const path: string[] = [];
+    for (let at: Node | null = this.zoom; at?.data.frame; at = at.parent) {
+      path.unshift(zoomKey(at.data.frame));
+    }
+    return path;
+  }
+
+  /** Zooms in along *path* if there are such calls: half of the way would be a view of nothing. */
+  zoomTo(path: readonly string[]): void {
+    const node = path.length > 0 ? along(path, this.root) : undefined;
+    if (node !== undefined) {
+      this.isRestoring = true;
+      this.chart.zoomTo(node);
+      this.isRestoring = false;
+    }
+  }
+
   /** Does what *key* asks for. Returns false if that is nothing. */
-  press(key: string): boolean {
+  press(key: string, withControl: boolean): boolean {
     switch (key) {
       case "ArrowDown":
         return this.choose(this.drawnChildren(this.current)[0]);
@@ -206,7 +267,11 @@ class Graph {
         return this.choose(this.root);
       case "Enter":
       case " ":
-        this.chart.zoomTo(this.current);
+        if (withControl) {
+          this.open(this.current, true);
+        } else {
+          this.chart.zoomTo(this.current);
+        }
         return true;
       case "Escape":
         if (this.zoom === this.root) {
@@ -223,8 +288,35 @@ class Graph {
     this.zoom = node;
     this.listener.zoomed(node !== this.root);
     this.choose(node);
-    if (node.data.frame !== null) {
-      this.listener.chosen?.(node.data.frame);
+    if (!this.isRestoring) {
+      this.open(node, false);
+    }
+  }
+
+  private open({ data }: Node, go: boolean): void {
+    if (data.frame?.opens !== undefined) {
+      this.listener.open(data.frame.opens, go);
+    }
+  }
+
+  private colour({ data, highlight }: Node): string {
+    if (highlight === true) {
+      return "var(--flame-found)";
+    }
+    if (data.frame === null) {
+      return "var(--flame-root)";
+    }
+    switch (changeOf(data)) {
+      case null:
+        return `var(--flame-${originOf(data.frame)}-${shadeOf(data.name)})`;
+      case "same":
+        return "var(--flame-same)";
+      case "gone":
+        return "transparent";
+      default: {
+        const side = data.value > (data.before ?? 0) ? "grown" : "shrunk";
+        return `var(--flame-${side}-${strengthOf(data, this.largestChange)})`;
+      }
     }
   }
 
@@ -240,6 +332,8 @@ class Graph {
   private mark(): void {
     const frames = select(this.canvas).selectAll<SVGGElement, Node>("g.frame");
     frames.attr("data-origin", ({ data }) => data.frame && originOf(data.frame));
+    frames.attr("data-change", ({ data }) => data.frame && changeOf(data));
+    frames.attr("data-opens", ({ data }) => (data.frame?.opens === undefined ? null : ""));
     frames.attr("data-current", (node) => (node === this.current ? "" : null));
     const drawn = frames.filter((node) => node === this.current).node();
     if (drawn !== null && document.activeElement === this.canvas) {
@@ -267,37 +361,79 @@ function matches(node: FlameNode, term: string): boolean {
   return [node.name, node.frame?.path ?? ""].some((text) => text.toLowerCase().includes(wanted));
 }
 
-function tooltip({ name, frame, value }: FlameNode): string {
-  return [name, ...(frame === null ? [] : [placeOf(frame)]), formatSize(value)].join("\n");
+function caption(node: FlameNode): string {
+  const change = changeOf(node);
+  return change === null || change === "same" ? node.name : `${node.name}  ${changeText(node)}`;
 }
 
-function colour({ name, frame }: FlameNode, highlighted: boolean): string {
-  if (highlighted) {
-    return "var(--flame-found)";
+function tooltip(node: FlameNode): string {
+  const place = node.frame === null ? [] : [placeOf(node.frame)];
+  return [node.name, ...place, amount(node)].join("\n");
+}
+
+/** What *node* holds, and in a comparison what it held: "30.0 MiB, +5.0 MiB". */
+function amount(node: FlameNode): string {
+  return [formatSize(node.value), ...(node.before === null ? [] : [changeText(node)])].join(", ");
+}
+
+/** What a call is known by after its line has moved. */
+function zoomKey({ function: name, path }: FlameFrame): string {
+  return JSON.stringify([name, path]);
+}
+
+function along([key, ...rest]: readonly string[], from: Node): Node | undefined {
+  if (key === undefined) {
+    return from;
   }
-  if (frame === null) {
-    return "var(--flame-root)";
+  for (const child of from.children ?? []) {
+    const found =
+      child.data.frame && zoomKey(child.data.frame) === key ? along(rest, child) : undefined;
+    if (found !== undefined) {
+      return found;
+    }
   }
+  return undefined;
+}
+
+/** A shade for a name, the same wherever it is. */
+function shadeOf(name: string): number {
   let hash = 0;
   for (const character of name) {
     hash = (hash * 31 + (character.codePointAt(0) ?? 0)) % 9973;
   }
-  return `var(--flame-${originOf(frame)}-${hash % SHADES})`;
+  return hash % SHADES;
 }
 
-function description({ data }: Node, tree: FlameNode): HTMLElement[] {
-  const allocations = counted(data.allocations, "allocation");
+function description({ data }: Node, tree: FlameNode, { open }: FlameGraphOptions): HTMLElement[] {
+  const allocations = data.allocations === null ? [] : [counted(data.allocations, "allocation")];
   const name = element("strong", {}, data.name);
   if (data.frame === null) {
-    const hint = `${allocations}. Click a frame to zoom in, or use the arrow keys and Enter.`;
-    return [name, element("span", {}, hint)];
+    const what = [...(data.before === null ? [] : [changeText(data)]), ...allocations].join(", ");
+    const action = open === undefined ? "zoom in" : "zoom in and see its source";
+    const hint = `Click a frame to ${action}, or use the arrow keys and Enter.`;
+    return [name, element("span", {}, what === "" ? hint : `${what}. ${hint}`)];
   }
-  const share = tree.value > 0 ? `, ${formatShare(data.value / tree.value)}` : "";
-  return [
-    name,
-    element("code", {}, placeOf(data.frame)),
-    element("span", {}, `${formatSize(data.value)}${share}, ${allocations}`),
-  ];
+  const share = tree.value > 0 ? [formatShare(data.value / tree.value)] : [];
+  const change = changeOf(data);
+  const before =
+    change === "grown" || change === "shrunk" ? [`before: ${formatSize(data.before ?? 0)}`] : [];
+  const changes = change === null ? [] : [changeText(data), ...before];
+  const facts = [formatSize(data.value), ...share, ...allocations, ...changes];
+  return [name, place(data.frame, open), element("span", {}, facts.join(", "))];
+}
+
+function place(frame: FlameFrame, open: FlameGraphOptions["open"]): HTMLElement {
+  const { opens } = frame;
+  if (open === undefined || opens === undefined) {
+    return element("code", {}, placeOf(frame));
+  }
+  const link = element(
+    "button",
+    { type: "button", class: "link", title: "Go to the source" },
+    placeOf(frame),
+  );
+  link.addEventListener("click", () => open(opens, true));
+  return element("code", {}, link);
 }
 
 function foundText(nodes: Node[] | null, tree: FlameNode): string {
@@ -318,13 +454,21 @@ function hasHighlightedCaller({ parent }: Node): boolean {
   return parent !== null && (parent.highlight === true || hasHighlightedCaller(parent));
 }
 
-function legend(withNative: boolean): HTMLElement {
-  const list = element("ul", { class: "flame-legend", "aria-hidden": "true" });
-  const entries = { project: "your code", library: "libraries", native: "native code" };
-  for (const [origin, text] of Object.entries(entries)) {
-    if (origin !== "native" || withNative) {
-      list.append(element("li", { "data-origin": origin }, text));
-    }
+/** What the colours mean: those that there are. */
+function legend(source: FlameSource, tree: FlameNode): HTMLElement[] {
+  const entry = (name: string, value: string, text: string) =>
+    element("li", { [name]: value }, text);
+  if (tree.before !== null) {
+    return [
+      entry("data-change", "grown", "holds more (+) or is new"),
+      entry("data-change", "shrunk", "holds less (−)"),
+      entry("data-change", "same", "as before"),
+      entry("data-change", "gone", "gone, as wide as it was"),
+    ];
   }
-  return list;
+  return [
+    entry("data-origin", "project", "your code"),
+    entry("data-origin", "library", "libraries"),
+    ...(source.hasNative ? [entry("data-origin", "native", "native code")] : []),
+  ];
 }
