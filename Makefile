@@ -10,7 +10,7 @@ BIN := .venv/bin
 VSIX := build/memlens.vsix
 PYTHON_SOURCES := $(shell find plugin lsp_server -name '*.py' -o -name '*.sql' -o -name '*.js' -o -name '*.css')
 EXTENSION_SOURCES := $(shell find vscode-extension -type f -not -path '*/node_modules/*' \
-	-not -path '*/dist/*' -not -path '*/bundled/*' -not -name '*.vsix')
+	-not -path '*/dist/*' -not -path '*/bundled/*' -not -name '*.vsix') $(shell find web/src -type f)
 
 .PHONY: help
 help: ## List the targets

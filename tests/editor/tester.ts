@@ -2,7 +2,7 @@
 
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
-import { expect, type Locator, type Page } from "@playwright/test";
+import { expect, type FrameLocator, type Locator, type Page } from "@playwright/test";
 
 export type Severity = "error" | "warning" | "info";
 
@@ -66,6 +66,58 @@ export class Tester {
     await expect(this.page.locator("[id='status.editor.selection']")).toHaveText(
       `Ln ${line}, Col 1`,
     );
+  }
+
+  /** The page that the open panel shows, the flame graph's say. */
+  get panel(): FrameLocator {
+    return this.page.frameLocator("iframe.webview.ready").frameLocator("iframe#active-frame");
+  }
+
+  /** A frame of the flame graph, by its function and what is written behind it. */
+  flameFrame(text: string | RegExp): Locator {
+    return this.panel.locator("g.frame", { hasText: text }).first();
+  }
+
+  /** A run in the strip above the flame graph; the first is the oldest. */
+  run(index: number): Locator {
+    return this.panel.getByRole("listbox").getByRole("option").nth(index);
+  }
+
+  /** Waits until a file is seen, without being the one that listens to keys. */
+  async seeBeside(file: string, line: string): Promise<void> {
+    await expect(this.page.locator(`.tab[data-resource-name="${file}"]`).first()).toBeVisible();
+    await expect(
+      this.page.locator(".editor-instance .view-line", { hasText: line }).first(),
+    ).toBeVisible();
+  }
+
+  /** Waits until the cursor is on a line of a file. */
+  async seeCursor(file: string, line: number): Promise<void> {
+    await expect(this.page.locator(`.tab.active[data-resource-name="${file}"]`)).toBeVisible(SLOW);
+    await expect(this.page.locator("[id='status.editor.selection']")).toContainText(`Ln ${line},`);
+  }
+
+  /** Chooses a colour theme by its name. */
+  async chooseTheme(name: string): Promise<void> {
+    await this.runCommand("Preferences: Color Theme");
+    await this.pick(name);
+  }
+
+  /** Picks an entry of the list that a command has opened. */
+  async pick(name: string): Promise<void> {
+    const input = this.page.locator(QUICK_INPUT);
+    await expect(input).toBeFocused();
+    await input.fill(name);
+    await expect(
+      this.page.locator(".quick-input-list .monaco-list-row.focused", { hasText: name }),
+    ).toBeVisible();
+    await this.page.keyboard.press("Enter");
+    await expect(input).toBeHidden();
+  }
+
+  /** Loads the editor's window again. */
+  async reloadWindow(): Promise<void> {
+    await this.openWorkbench(this.page.url());
   }
 
   /** Waits until the lenses over a test match, and answers their texts. */
@@ -196,11 +248,15 @@ export class Tester {
     const input = this.page.locator(QUICK_INPUT);
     await expect(input).toBeFocused();
     await input.fill(`>${title}`);
-    await expect(
-      this.page.locator(".quick-input-list .monaco-list-row.focused", { hasText: title }),
-    ).toBeVisible();
-    await this.page.keyboard.press("Enter");
-    await expect(input).toBeHidden();
+    // The first is not always the one: what was run last, or fits better, comes before it.
+    await this.page
+      .locator(".quick-input-list .monaco-list-row", { hasText: title })
+      .first()
+      .click();
+    // The command may show a list of its own in the same place.
+    await expect
+      .poll(async () => (await input.isVisible()) && (await input.inputValue()).startsWith(">"))
+      .toBe(false);
   }
 
   notification(text: string): Locator {

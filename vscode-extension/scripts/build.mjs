@@ -1,9 +1,12 @@
-// Bundles the extension into dist/extension.js, and the licences of what went into it beside it.
+// Bundles the extension and its panel's page into dist/, and the licences of what went into them
+// beside them.
 
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+
+import { buildWebview } from "./webview.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 
@@ -21,12 +24,18 @@ const { metafile } = await build({
   metafile: true,
   logLevel: "warning",
 });
-await writeFile(join(root, "dist", "THIRD-PARTY-LICENSES.txt"), await licences(metafile));
+const page = await buildWebview(join(root, "dist"));
+const inputs = [...Object.keys(metafile.inputs), ...usedInputs(page)];
+await writeFile(join(root, "dist", "THIRD-PARTY-LICENSES.txt"), await licences(inputs));
 
-async function licences({ inputs }) {
-  const packages = Object.keys(inputs).map(
-    (input) => input.match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0],
-  );
+/** The inputs of which something is in the bundle: of large libraries that is only a part. */
+function usedInputs({ inputs, outputs }) {
+  const [output] = Object.values(outputs);
+  return Object.keys(inputs).filter((input) => output.inputs[input]?.bytesInOutput > 0);
+}
+
+async function licences(inputs) {
+  const packages = inputs.map((input) => input.match(/^.*node_modules\/(?:@[^/]+\/)?[^/]+/)?.[0]);
   const folders = [...new Set(packages.filter((folder) => folder !== undefined))].sort();
   const texts = await Promise.all(
     folders.map(async (folder) => {

@@ -4,6 +4,7 @@ import * as vscode from "vscode";
 
 import { SECTION } from "./client";
 import { registerCommands } from "./commands";
+import { registerFlameGraph } from "./flameGraph/register";
 import { Interpreters } from "./interpreters";
 import { onActiveInterpreterChanged } from "./pythonExtension";
 import { Installation } from "./running/installation";
@@ -41,6 +42,7 @@ export function activate(context: vscode.ExtensionContext): void {
     }),
     vscode.workspace.onDidGrantWorkspaceTrust(() => running.refresh()),
   );
+  registerFlameGraph(context, running);
   // The view is there where Python is: other workspaces keep their side bar as it is.
   void vscode.commands.executeCommand("setContext", "memlens.isActive", true);
   // Not awaited: VS Code waits for what is, and nothing else here needs the server.

@@ -77,6 +77,8 @@ export class Session implements Server, vscode.Disposable {
   }
 
   async request<Answer>(method: string, params: object): Promise<Answer> {
+    // It may be starting.
+    await this.turn;
     return this.runningClient().sendRequest<Answer>(method, params);
   }
 
