@@ -310,7 +310,13 @@ class MemlensServer(LanguageServer):
 
     async def folders_changed(self) -> None:
         """Show the results of the workspace folders that there are now."""
-        self._found_roots.clear()
+        folders = self.folders
+        # Not those that are left: some lie too deep to be found again.
+        self._found_roots = {
+            root
+            for root in self._found_roots
+            if any(root.is_relative_to(each) or each.is_relative_to(root) for each in folders)
+        }
         if self.pulls_settings:
             await self.settings_changed(None)
         await self.find_projects()

@@ -445,8 +445,9 @@ SHOP = "def load():\n    return bytearray(9)\n\n\ndef keep():\n    return bytear
 
 def site(line: int, size: float, test: str = "test_a", **more: Any) -> SiteRecord:
     size = int(size * MIB)
-    values = {"kind": "peak", "allocations": 1, "run": 1, "peak_bytes": size, **more}
-    return SiteRecord(line=line, bytes=size, nodeid=f"test_shop.py::{test}", **values)
+    values: dict[str, Any] = {"kind": "peak", "allocations": 1, "run": 1, "peak_bytes": size}
+    values |= {"nodeid": f"test_shop.py::{test}", **more}
+    return SiteRecord(line=line, bytes=size, **values)
 
 
 def on_lines(
@@ -467,6 +468,15 @@ def test_a_hot_line_tells_who_allocates_there() -> None:
     assert on_lines(*three) == [(2, "up to 18.0 MiB in 3 tests")]
     cases = [site(2, size, f"test_a[{size}]") for size in (18, 3, 2)]
     assert on_lines(*cases) == [(2, "18.0 MiB in test_a")]
+
+
+def test_tests_in_a_folder_with_brackets_are_told_apart_on_a_line() -> None:
+    two = [
+        site(2, size, nodeid=f"[old]/test_{size}.py::test_a[{size}]", peak_bytes=20 * MIB)
+        for size in (18, 3)
+    ]
+    assert on_lines(two[0]) == [(2, "18.0 MiB in test_a")]
+    assert on_lines(*two) == [(2, "up to 18.0 MiB in 2 tests")]
 
 
 def test_a_leaking_line_tells_what_leaks() -> None:

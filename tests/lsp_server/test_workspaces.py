@@ -79,6 +79,28 @@ async def test_folders_show_their_own_results(project: Project, open_editor: Ope
     assert [told["uri"] for told in page["projects"]] == [uri_of(other.root)]
 
 
+async def test_a_project_too_deep_to_be_looked_for_stays_known_when_folders_come_and_go(
+    project: Project, open_editor: OpenEditor
+) -> None:
+    one, other = folder(project, "one"), folder(project, "other")
+    deep = folder(project, "one/a/b/c/d/e")
+    editor = await open_folders(open_editor, one)
+    uri = deep.uri("test_a.py")
+    editor.open(uri, TEST)
+    assert await editor.lenses(uri)
+    deep.run(over())
+    await editor.until(lambda: editor.marks(uri))
+    editor.text_document_did_close(
+        types.DidCloseTextDocumentParams(types.TextDocumentIdentifier(uri))
+    )
+    other.run(over())
+    change(editor, added=[other])
+    await editor.until(lambda: editor.marks(other.uri("test_a.py")))
+    page = await ask(editor, "memlens/tests", {})
+    assert {told["uri"] for told in page["projects"]} == {uri_of(deep.root), uri_of(other.root)}
+    assert editor.marks(uri)
+
+
 async def test_settings_are_those_of_the_folder(project: Project, open_editor: OpenEditor) -> None:
     strict, quiet = folder(project, "strict"), folder(project, "quiet")
     for each in (strict, quiet):
