@@ -237,6 +237,12 @@ class Protocol(LanguageServerProtocol):
         work_done_token.set(params.work_done_token)
         return (yield from super().lsp_workspace__execute_command(params))
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the client has cancelled the request that is being handled."""
+        number = self.msg_id
+        return number is not None and number not in self._request_futures
+
     def when_cancelled(self, callback: Callable[[], None]) -> None:
         """Call *callback* if the client cancels the request that is being handled.
 

@@ -310,6 +310,36 @@ async def test_a_run_is_cancelled_by_command_by_request_and_by_token(
         assert shown(editor)[-1].message == "test_waiting.py: cancelled"
 
 
+async def test_a_run_that_is_cancelled_before_it_begins_does_not_begin(
+    project: Project, editor: Editor
+) -> None:
+    file = project.write("test_shop.py", SHOP)
+    asked, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def tell_settings(params: types.ConfigurationParams) -> list[Any]:
+        asked.set()
+        await goes_on.wait()
+        return [{} for _ in params.items]
+
+    editor.protocol.fm.features.pop(types.WORKSPACE_CONFIGURATION)
+    editor.feature(types.WORKSPACE_CONFIGURATION)(tell_settings)
+    editor.workspace_did_change_configuration(types.DidChangeConfigurationParams(None))
+    await asyncio.wait_for(asked.wait(), 30)
+    arguments = [{"uri": uri_of(file), "test": "test_heavy"}]
+    params = types.ExecuteCommandParams("memlens.run", arguments, work_done_token="mine")
+    editor.progress_reports["mine"] = []
+    request = editor.protocol.send_request("workspace/executeCommand", params)
+    (number,) = [n for n, f in editor.protocol._request_futures.items() if f is request]
+    editor.cancel_request(types.CancelParams(number))
+    with pytest.raises(JsonRpcException):
+        await asyncio.wait_for(asyncio.wrap_future(request), 30)
+    goes_on.set()
+    (told,) = await run(editor, {"uri": uri_of(file), "test": "test_light"})
+    assert told["title"] == "test_light"
+    assert editor.progress_reports["mine"] == []
+    assert "test_heavy" not in "".join(log.message for log in editor.log_messages)
+
+
 async def test_wrong_arguments_of_cancel_are_answered(editor: Editor) -> None:
     with pytest.raises(JsonRpcException, match=r"^memlens\.cancel got 1: expected") as caught:
         await editor.workspace_execute_command_async(

@@ -40,7 +40,8 @@ def _cancel_progress(ls: MemlensServer, params: types.WorkDoneProgressCancelPara
 
 
 async def _run(ls: MemlensServer, *arguments: Any) -> list[dict[str, Any]] | None:
-    return await ls.runner.run(arguments, work_done_token.get())
+    protocol = ls.protocol
+    return await ls.runner.run(arguments, work_done_token.get(), lambda: protocol.is_cancelled)
 
 
 def _cancel(ls: MemlensServer, *arguments: Any) -> None:

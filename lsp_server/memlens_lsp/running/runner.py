@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +41,17 @@ class Runner:
         self._shown: dict[types.ProgressToken, list[Run]] = {}
 
     async def run(
-        self, arguments: Sequence[object], token: types.ProgressToken | None
+        self,
+        arguments: Sequence[object],
+        token: types.ProgressToken | None,
+        is_cancelled: Callable[[], bool] = lambda: False,
     ) -> list[dict[str, Any]] | None:
         """Start what the *arguments* of `memlens.run` ask for, and return.
 
         With a *token* of the client's, wait until it has ended: the token is valid no longer than
         the request (LSP 3.17, "Client Initiated Progress"). Return then what became of it.
+
+        Start nothing if *is_cancelled* says by then that nobody wants it any more.
 
         Raises:
             JsonRpcInvalidParams: the arguments are wrong.
@@ -54,8 +59,10 @@ class Runner:
         choices = await self._asked_for("memlens.run", arguments)
         if not choices:
             return None if token is None else []
-        self._last = choices
         await self._tell_of_unsaved(choices)
+        if is_cancelled():
+            return None
+        self._last = choices
         together = Progress(self._server, token) if token is not None else None
         plans = [self._plan(*choice) for choice in choices]
         # All are shown before one can end, so that a common progress ends with the last.
