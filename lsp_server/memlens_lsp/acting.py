@@ -45,7 +45,7 @@ class Host(Protocol):
     def client_capabilities(self) -> types.ClientCapabilities:
         """What the client can do."""
 
-    def open_text(self, uri: str) -> OpenText | None:
+    async def open_text(self, uri: str) -> OpenText | None:
         """Return the open document *uri*."""
 
     def open_texts(self) -> list[OpenText]:
@@ -130,7 +130,7 @@ class Actions:
     ) -> list[types.CodeAction | types.Command]:
         """Return the actions for a range."""
         wanted = params.context.only
-        opened = self._host.open_text(params.text_document.uri)
+        opened = await self._host.open_text(params.text_document.uri)
         if opened is None or not any(_is_wanted(kind, wanted) for kind in KINDS):
             return []
         results = await self._host.results.of_file(opened.path)
@@ -152,7 +152,7 @@ class Actions:
         data = action.data
         if not isinstance(data, Mapping) or not isinstance(data.get("uri"), str):
             return action
-        opened = self._host.open_text(data["uri"])
+        opened = await self._host.open_text(data["uri"])
         if opened is None:
             return action
         key = data.get("key")

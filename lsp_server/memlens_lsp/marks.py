@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 from lsprotocol import types
@@ -40,6 +41,8 @@ class FileNames:
         self._files: dict[tuple[Path, str], Path] = {}
         #: Those that were renamed since they were measured, and what they are now.
         self.moved: Mapping[tuple[Path, str], Path] = {}
+        #: Held by who looks for such files.
+        self.looking = Lock()
         #: Which files were gone when an open one, by its path, was last compared with them.
         self.compared: Mapping[Path, frozenset[tuple[Path, str]]] = {}
 
@@ -92,6 +95,10 @@ class Moment:
 
         With *for_results* there may be results under the new name.
         """
+        with self.names.looking:
+            return self._look_for_moved(for_results=for_results)
+
+    def _look_for_moved(self, *, for_results: bool) -> set[Path]:
         before = self.names.moved
         moved = {
             (root, name): file

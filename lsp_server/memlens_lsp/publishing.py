@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
+from weakref import WeakValueDictionary
 
 from lsprotocol import types
 
@@ -54,7 +55,7 @@ class Host(Protocol):
     def open_texts(self) -> list[OpenText]:
         """Return the open documents."""
 
-    def open_text(self, uri: str) -> OpenText | None:
+    async def open_text(self, uri: str) -> OpenText | None:
         """Return the open document *uri*, or None if it is not open or no file."""
 
     def publish(
@@ -93,7 +94,7 @@ class Publisher:
         #: that have diagnostics.
         self._reports: dict[Path, dict[str, Report]] = {}
         #: The findings that this was made of, and the files that these name.
-        self._made_of: dict[Path, Findings] = {}
+        self._made_of: Mapping[Path, Findings] = {}
         self._named: frozenset[Path] = frozenset()
         #: Ids of another server, whose client still knows them, are not ours.
         self._session = secrets.token_hex(4)
@@ -109,8 +110,15 @@ class Publisher:
         self._news = asyncio.Event()
         #: The news after which such a request was last answered.
         self._answered_after: asyncio.Event | None = None
-        # A slower, older computation must not overwrite a newer one's.
-        self._one_at_a_time = asyncio.Lock()
+        #: Who works on the text of a file, or on several (None). Others do not wait for one file:
+        #: their disk may be faster, or their text shorter.
+        self._turns: WeakValueDictionary[Path | None, asyncio.Lock] = WeakValueDictionary()
+        #: How often work was begun; the last such number of each file that has been done, of all
+        #: files, and of `_named`. Slower, older work must not overwrite newer one's.
+        self._begun = 0
+        self._done: dict[Path, int] = {}
+        self._all_done = 0
+        self._named_done = 0
 
     def marked_files(self) -> dict[Path, Look | None]:
         """Return the files that may have marks, and what they looked like when last read.
@@ -123,7 +131,8 @@ class Publisher:
         """Return the file that *path* was when it was measured, None if it was not renamed."""
         if not self._names.moved:
             return None
-        file = real(path)
+        known = (opened.file for opened in self._host.open_texts() if opened.path == path)
+        file = next(known, path)  # those that were renamed are or were open
         moved = self._names.moved.items()
         return next((self._names.file_then(*key) for key, now in moved if now == file), None)
 
@@ -156,7 +165,12 @@ class Publisher:
 
     async def publish_text_changes(self, files: Collection[Path]) -> None:
         """Bring up to date what the texts of *files*, symlinks followed, have to do with."""
-        await self._bring_up_to_date(lambda moment: moment.concerned(files))
+        turn = next(iter(files)) if len(files) == 1 else None
+        async with self._turn(turn):
+            await self._bring_up_to_date(lambda moment: moment.concerned(files))
+
+    def _turn(self, file: Path | None) -> asyncio.Lock:
+        return self._turns.setdefault(file, asyncio.Lock())
 
     async def _bring_up_to_date(
         self,
@@ -180,24 +194,43 @@ class Publisher:
                 made |= moment.marks(moment.concerned(moved))
             return made, moment.named_files(), moved
 
-        async with self._one_at_a_time:
-            moment = Moment(
-                dict(self._host.findings),
-                Texts(self._host.open_texts(), self._disk),
-                self._host.diagnostics_client,
-                self._host.settings_for,
-                self._names,
-            )
-            made, self._named, moved = await asyncio.to_thread(make, moment)
-            if moved:
-                self._host.refresh()
+        self._begun += 1
+        number = self._begun
+        moment = Moment(
+            dict(self._host.findings),
+            Texts(self._host.open_texts(), self._disk),
+            self._host.diagnostics_client,
+            self._host.settings_for,
+            self._names,
+        )
+        if for_results:
+            # Already, so that what changes meanwhile is compared with these.
+            self._made_of = moment.findings
+        try:
+            made, named, moved = await asyncio.to_thread(make, moment)
+        except BaseException:
             if for_results:
-                self._made_of = dict(moment.findings)
-            if forget_others:
-                made |= {file: [] for file in self._reports.keys() - made.keys()}
-            changed = [uri for file, marks in made.items() for uri in self._keep(file, marks)]
-            if changed:
-                self._tell(changed, told)
+                self._made_of = {}
+            raise
+        if moved:
+            self._host.refresh()
+        if number > self._named_done:
+            self._named, self._named_done = named, number
+        if forget_others:
+            made |= {file: [] for file in self._reports.keys() - made.keys()}
+        made = {file: marks for file, marks in made.items() if self._is_newest(file, number)}
+        if forget_others:
+            self._all_done = max(number, self._all_done)
+        changed = [uri for file, marks in made.items() for uri in self._keep(file, marks)]
+        if changed:
+            self._tell(changed, told)
+
+    def _is_newest(self, file: Path, number: int) -> bool:
+        """Return whether the work *number* is the newest that was done on *file*, and note it."""
+        if number < max(self._done.get(file, 0), self._all_done):
+            return False
+        self._done[file] = number
+        return True
 
     def _keep(self, file: Path, made: Iterable[Marks]) -> list[str]:
         """Note what is true of *file* now; return the URIs of which something else was."""
@@ -269,20 +302,21 @@ class Publisher:
 
     async def pull(self, uri: str) -> Report | None:
         """Return what is true of the document *uri*; None if nothing is to be told of it."""
-        opened = self._host.open_text(uri)
+        opened = await self._host.open_text(uri)
         if opened is None:
-            return self._of_closed(uri)
+            return await self._of_closed(uri)
         report = self._reports.get(opened.file, {}).get(opened.uri)
         if report is None or report.version != opened.version:
-            await self._bring_up_to_date(lambda _: {opened.file}, told=opened.uri)
+            async with self._turn(opened.file):
+                await self._bring_up_to_date(lambda _: {opened.file}, told=opened.uri)
             report = self._reports.get(opened.file, {}).get(opened.uri)
         if report is not None:
             self._pulled[opened.uri] = report
         return report
 
-    def _of_closed(self, uri: str) -> Report | None:
+    async def _of_closed(self, uri: str) -> Report | None:
         path = path_of(uri)
-        reports = self._reports.get(real(path), {}) if path else {}
+        reports = self._reports.get(await asyncio.to_thread(real, path), {}) if path else {}
         return next(iter(reports.values()), None)
 
     def workspace_is_pulled(self) -> None:
@@ -359,8 +393,8 @@ class Publisher:
         return changed, unchanged
 
     def _version(self, uri: str) -> int | None:
-        opened = self._host.open_text(uri)
-        return None if opened is None else opened.version
+        versions = (opened.version for opened in self._host.open_texts() if opened.uri == uri)
+        return next(versions, None)
 
 
 def _told_of(report: Report | None) -> str | None:

@@ -40,6 +40,8 @@ _DEBOUNCE = 0.15
 _SETTINGS_PATIENCE = 2.0
 #: Seconds that a client which pulls diagnostics waits for results to be read at the start.
 _RESULTS_PATIENCE = 2.0
+#: How many files of one project are looked up at a time.
+_LOOKUPS = 4
 #: See docs/protocol.md.
 RESULTS_CHANGED = "memlens/resultsChanged"
 
@@ -88,6 +90,8 @@ class MemlensServer(LanguageServer):
         #: What was last wrong with the settings, so that it is said once.
         self._wrong_settings: frozenset[str] = frozenset()
         self._edits: dict[Path, asyncio.TimerHandle] = {}
+        #: Who looks up the files that documents are of, by project.
+        self._lookups: dict[Path, asyncio.Semaphore] = {}
         # The event loop keeps only weak references to tasks.
         self._tasks: set[asyncio.Task[Any]] = set()
         self._refresher = Refresher(self.spawn)
@@ -180,11 +184,12 @@ class MemlensServer(LanguageServer):
 
     def settings_for(self, path: Path | None) -> Settings:
         """Return the settings for the file or folder *path*, those of the window without one."""
-        for name in (path, real(path)) if path and self._folder_settings else ():
-            folder = nearest_root(name / "_", self._folder_settings)
-            if folder is not None:
-                return self._folder_settings[folder]
-        return self.settings
+        if path is None or not self._folder_settings:
+            return self.settings
+        folder = nearest_root(path / "_", self._folder_settings)
+        if folder is None:
+            folder = nearest_root(self._file_at(path) / "_", self._folder_settings)
+        return self.settings if folder is None else self._folder_settings[folder]
 
     @property
     def pulls_settings(self) -> bool:
@@ -244,13 +249,36 @@ class MemlensServer(LanguageServer):
         return self.results.findings
 
     def open_texts(self) -> list[OpenText]:
-        """Return the open documents that are files."""
-        return open_texts(self.workspace.text_documents.values())
+        """Return the open documents that are known to be files."""
+        return open_texts(self.workspace.text_documents.copy().values())
 
-    def open_text(self, uri: str) -> OpenText | None:
+    async def open_text(self, uri: str) -> OpenText | None:
         """Return the open document *uri*, or None if it is not open or no file."""
         document = self.workspace.text_documents.get(unquote(uri))
-        return None if document is None else open_text(document)
+        path = None if document is None else path_of(document.uri)
+        if not isinstance(document, Document) or path is None:
+            return None
+        if document.file is None:
+            await self._look_up(path)
+        return open_text(document)
+
+    async def _look_up(self, path: Path) -> Path:
+        """Return the file at *path*, symlinks followed, and note it for the documents there.
+
+        A disk may be slow, and the threads are for all.
+        """
+        folder = nearest_root(path, self.results.findings) or path.parent
+        async with self._lookups.setdefault(folder, asyncio.Semaphore(_LOOKUPS)):
+            file = await asyncio.to_thread(real, path)
+        for document in self.workspace.text_documents.values():
+            if isinstance(document, Document) and path_of(document.uri) == path:
+                document.file = file
+        return file
+
+    def _file_at(self, path: Path) -> Path:
+        """Return the file at *path*, symlinks followed; no look at the disk if it is open."""
+        known = (opened.file for opened in self.open_texts() if opened.path == path)
+        return next(known, None) or real(path)
 
     @property
     def folders(self) -> list[Path]:
@@ -277,17 +305,20 @@ class MemlensServer(LanguageServer):
         path = path_of(uri)
         if path is None:
             return
-        file = real(path)
-        waiting = self._edits.pop(file, None)
+        waiting = self._edits.pop(path, None)
         if waiting is not None:
             waiting.cancel()
-        self._edits[file] = asyncio.get_running_loop().call_later(delay, self._move_marks, file)
+        self._edits[path] = asyncio.get_running_loop().call_later(delay, self._move_marks, path)
 
-    def _move_marks(self, file: Path) -> None:
-        self._edits.pop(file, None)
+    def _move_marks(self, path: Path) -> None:
+        self._edits.pop(path, None)
         # After that the event loop has no threads any more.
         if not self.shutdown_requested:
-            self.spawn(self._bring_up_to_date({file}))
+            self.spawn(self._text_has_changed(path))
+
+    async def _text_has_changed(self, path: Path) -> None:
+        # Again each time: a symlink may lead elsewhere by now.
+        await self._bring_up_to_date({await self._look_up(path)})
 
     async def _bring_up_to_date(self, files: Collection[Path] | None) -> None:
         if files is None:
@@ -327,11 +358,11 @@ class MemlensServer(LanguageServer):
         """Watch all places where results are or may come, and files whose marks may move."""
         folders = self.folders
         roots = {*folders, *self._found_roots}
-        opened = set()
-        for document in self.open_texts():
-            opened.add(document.file)
+        opened = {document.file for document in self.open_texts()}
+        for document in self.workspace.text_documents.values():
+            path = path_of(document.uri)
             # Also above the workspace: pytest finds its rootdir there, and writes there.
-            roots.update(document.path.parents)
+            roots.update(path.parents if path is not None else ())
         marked = self.publisher.marked_files()
         self._roots = roots
         databases = dict.fromkeys(map(database_path, roots))

@@ -23,6 +23,9 @@ class Document(TextDocument):
     later edit.
     """
 
+    #: Its file, symlinks followed; None until that has been looked up, which takes a disk.
+    file: Path | None = None
+
     def apply_change(self, change: types.TextDocumentContentChangeEvent) -> None:
         """Apply a change of the text."""
         self._source = apply_change(self.source, change, self.position_codec)
@@ -42,16 +45,17 @@ class OpenText:
 
 
 def open_texts(documents: Iterable[TextDocument]) -> list[OpenText]:
-    """Return what *documents* hold now, without those that are no files."""
+    """Return what *documents* hold now, without those that are no files or not yet known to be."""
     return [opened for document in documents if (opened := open_text(document)) is not None]
 
 
 def open_text(document: TextDocument) -> OpenText | None:
-    """Return what *document* holds now, or None if it is no file."""
+    """Return what *document* holds now, or None if it is no file or not yet known to be one."""
     path = path_of(document.uri)
-    if path is None:
+    file = document.file if isinstance(document, Document) else None
+    if path is None or file is None:
         return None
-    return OpenText(document.uri, path, document.version, document.source, real(path))
+    return OpenText(document.uri, path, document.version, document.source, file)
 
 
 class DiskTexts:

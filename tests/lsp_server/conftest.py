@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,9 @@ async def open_editor(project: Project) -> AsyncIterator[OpenEditor]:
         options: Mapping[str, Any] | None = None,
         configuration: Mapping[str, Any] | None = None,
         process_id: int | None = None,
+        command: Sequence[str] = SERVER,
     ) -> Editor:
-        config = ClientServerConfig(server_command=list(SERVER), client_factory=Editor)
+        config = ClientServerConfig(server_command=list(command), client_factory=Editor)
         editor = await config.start()
         assert isinstance(editor, Editor)
         editors.append(editor)

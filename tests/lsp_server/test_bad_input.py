@@ -27,7 +27,16 @@ from memlens_lsp.client_input import ClientInput
 from memlens_lsp.uris import uri_of
 
 from .conftest import OpenEditor
-from .helpers import MIB, PATIENCE, SERVER, Editor, Project, inserted, result
+from .helpers import (
+    MIB,
+    PATIENCE,
+    SERVER,
+    Editor,
+    Project,
+    full_capabilities,
+    inserted,
+    result,
+)
 from .test_views import ask
 
 OVER = result("test_a.py::test_a", 1, 3 * MIB, 2 * MIB)
@@ -438,6 +447,98 @@ async def test_a_project_that_is_locked_keeps_no_other_waiting(
         await editor.until(lambda: not editor.marks(quick.uri("test_3.py")))
         assert not all(task.done() for task in waiting)
     await asyncio.gather(*waiting)
+
+
+#: A server on whose machine nothing under a folder can be read while a file, the gate, is there.
+SLOW_DISK = """
+import builtins, io, os, runpy, sqlite3, sys, time
+folder, gate = sys.argv[1:]
+del sys.argv[1:]
+access, sleep = os.access, time.sleep
+
+def slow(module, name):
+    quick = getattr(module, name)
+    def waiting(path, *args, **kwargs):
+        while folder in str(path) and access(gate, os.F_OK):
+            sleep(0.01)
+        return quick(path, *args, **kwargs)
+    setattr(module, name, waiting)
+
+for name in ("lstat", "stat", "readlink", "scandir", "listdir", "open"):
+    slow(os, name)
+for module in (builtins, io):
+    slow(module, "open")
+slow(sqlite3, "connect")
+runpy.run_module("memlens_lsp", run_name="__main__")
+"""
+
+
+async def everything_is_shown(editor: Editor, uri: str, line: int) -> None:
+    """Ask for all that there is about a test that has results and is on *line* (from 1)."""
+    document = types.TextDocumentIdentifier(uri)
+    name = types.Position(line - 1, 6)
+    place = types.Range(name, name)
+    assert (line, "peak 3.0 MiB of 2.0 MiB") in await editor.lenses(uri)
+    assert await editor.text_document_hover_async(types.HoverParams(document, name))
+    assert await editor.text_document_code_action_async(
+        types.CodeActionParams(document, place, types.CodeActionContext([]))
+    )
+    await editor.text_document_inlay_hint_async(types.InlayHintParams(document, place))
+    await editor.text_document_completion_async(types.CompletionParams(document, name))
+    if editor.server_capabilities.diagnostic_provider is None:
+        await editor.until(lambda: editor.marks(uri) == [(line, "memory-limit-exceeded")])
+        return
+    report = await editor.text_document_diagnostic_async(types.DocumentDiagnosticParams(document))
+    assert isinstance(report, types.RelatedFullDocumentDiagnosticReport)
+    assert [mark.range.start.line + 1 for mark in report.items] == [line]
+
+
+@pytest.mark.asyncio
+@pytest.mark.parametrize("pulls", [False, True])
+async def test_a_disk_that_does_not_answer_keeps_no_other_file_waiting(
+    project: Project, open_editor: OpenEditor, tmp_path: Path, pulls: bool
+) -> None:
+    slow, quick = Project(project.root / "slow"), Project(project.root / "quick")
+    for each in (slow, quick):
+        for number in range(40):
+            each.write(f"test_{number}.py", TEST)
+        each.run(*(result(f"test_{n}.py::test_a", 1, 3 * MIB, 2 * MIB) for n in range(40)))
+    gate = tmp_path / "gate"
+    capabilities = full_capabilities()
+    assert capabilities.text_document is not None
+    assert capabilities.workspace is not None
+    if pulls:
+        capabilities.text_document.diagnostic = types.DiagnosticClientCapabilities()
+        capabilities.workspace.diagnostics = types.DiagnosticWorkspaceClientCapabilities(True)
+    editor = await open_editor(
+        capabilities=capabilities,
+        command=(sys.executable, "-c", SLOW_DISK, str(slow.root), str(gate)),
+    )
+    for each in (slow, quick):
+        await editor.until(partial(editor.marks, each.uri("test_39.py")))
+    editor.open(slow.uri("test_39.py"), TEST)
+    assert await editor.lenses(slow.uri("test_39.py"))
+    gate.touch()
+    waiting = []
+    for number in range(40):
+        uri = slow.uri(f"test_{number}.py")
+        if number < 39:
+            editor.open(uri, TEST)
+        editor.change(uri, 2, inserted(1, "# edited\n"))
+        waiting.append(asyncio.ensure_future(editor.lenses(uri)))
+    uri = quick.uri("test_3.py")
+    try:
+        editor.open(uri, TEST)
+        for line in (2, 3):
+            editor.change(uri, line, inserted(1, "\n"))
+            await asyncio.wait_for(everything_is_shown(editor, uri, line), PATIENCE)
+        assert not any(task.done() for task in waiting)
+    finally:
+        gate.unlink()
+    for told in await asyncio.gather(*waiting):
+        assert (2, "peak 3.0 MiB of 2.0 MiB") in [
+            (line, title.partition(" ·")[0]) for line, title in told
+        ]
 
 
 @pytest.mark.asyncio

@@ -57,7 +57,7 @@ class Host:
     def open_texts(self) -> list[OpenText]:
         return self.opened
 
-    def open_text(self, uri: str) -> OpenText | None:
+    async def open_text(self, uri: str) -> OpenText | None:
         return next((opened for opened in self.opened if opened.uri == uri), None)
 
     def publish(

@@ -27,7 +27,7 @@ def register(server: MemlensServer, _: types.ClientCapabilities) -> None:
 
 
 async def _code_lens(ls: MemlensServer, params: types.CodeLensParams) -> list[types.CodeLens]:
-    opened = ls.open_text(params.text_document.uri)
+    opened = await ls.open_text(params.text_document.uri)
     if opened is None:
         return []
     settings = ls.settings_for(opened.path)
@@ -40,7 +40,7 @@ async def _code_lens(ls: MemlensServer, params: types.CodeLensParams) -> list[ty
 async def _resolve(ls: MemlensServer, lens: types.CodeLens) -> types.CodeLens:
     uri = uri_of_lens(lens)
     # The document may have been edited since, or closed.
-    opened = ls.open_text(uri) if uri is not None else None
+    opened = await ls.open_text(uri) if uri is not None else None
     known = await overview_of(ls, opened) if opened is not None else None
     return await asyncio.to_thread(resolved, lens, known)
 

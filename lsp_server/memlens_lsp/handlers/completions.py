@@ -20,7 +20,7 @@ def register(server: MemlensServer, client: types.ClientCapabilities) -> None:
 async def _completion(
     ls: MemlensServer, params: types.CompletionParams
 ) -> list[types.CompletionItem]:
-    opened = ls.open_text(params.text_document.uri)
+    opened = await ls.open_text(params.text_document.uri)
     # Nearly all that is typed has nothing to do with us.
     if opened is None or "mark" not in opened.text:
         return []

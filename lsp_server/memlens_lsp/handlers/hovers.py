@@ -24,7 +24,7 @@ def register(server: MemlensServer, client: types.ClientCapabilities) -> None:
 
 
 async def _hover(ls: MemlensServer, params: types.HoverParams) -> types.Hover | None:
-    opened = ls.open_text(params.text_document.uri)
+    opened = await ls.open_text(params.text_document.uri)
     if opened is None:
         return None
     settings = ls.settings_for(opened.path)

@@ -28,7 +28,7 @@ def _resolves_tooltips(client: types.ClientCapabilities) -> bool:
 
 
 async def _inlay_hint(ls: MemlensServer, params: types.InlayHintParams) -> list[types.InlayHint]:
-    opened = ls.open_text(params.text_document.uri)
+    opened = await ls.open_text(params.text_document.uri)
     if opened is None:
         return []
     settings = ls.settings_for(opened.path)
@@ -47,7 +47,7 @@ async def _inlay_hint(ls: MemlensServer, params: types.InlayHintParams) -> list[
 async def _resolve(ls: MemlensServer, hint: types.InlayHint) -> types.InlayHint:
     data = hint.data if isinstance(hint.data, Mapping) else {}
     uri = data.get("uri")
-    opened = ls.open_text(uri) if isinstance(uri, str) else None
+    opened = await ls.open_text(uri) if isinstance(uri, str) else None
     if opened is None or data.get("version") != opened.version:
         return hint
     hint.tooltip = await asyncio.to_thread(

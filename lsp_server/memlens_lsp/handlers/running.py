@@ -44,8 +44,8 @@ async def _run(ls: MemlensServer, *arguments: Any) -> list[dict[str, Any]] | Non
     return await ls.runner.run(arguments, work_done_token.get(), lambda: protocol.is_cancelled)
 
 
-def _cancel(ls: MemlensServer, *arguments: Any) -> None:
-    ls.runner.cancel(arguments)
+async def _cancel(ls: MemlensServer, *arguments: Any) -> None:
+    await ls.runner.cancel(arguments)
 
 
 async def _command_line(ls: MemlensServer, params: object) -> list[dict[str, Any]]:
@@ -54,7 +54,7 @@ async def _command_line(ls: MemlensServer, params: object) -> list[dict[str, Any
 
 async def _test_at(ls: MemlensServer, params: object) -> AtCursor | None:
     uri, line = _place(params)
-    opened = ls.open_text(uri)
+    opened = await ls.open_text(uri)
     if opened is None:
         return None
     known = await overview_of(ls, opened)
@@ -74,7 +74,7 @@ def _place(params: object) -> tuple[str, int]:
 
 async def _did_save(ls: MemlensServer, params: types.DidSaveTextDocumentParams) -> None:
     await ls.settings_known()
-    opened = ls.open_text(params.text_document.uri)
+    opened = await ls.open_text(params.text_document.uri)
     if opened is None or not ls.settings_for(opened.path).run_on_save:
         return
     known = await overview_of(ls, opened)

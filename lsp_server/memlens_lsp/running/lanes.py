@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
-from memlens_lsp.projects import real
 from memlens_lsp.running.planning import Plan
 from memlens_lsp.running.runs import Display, Outcome, Run
 
@@ -31,7 +30,7 @@ class Runs:
         Raises:
             RunRefusedError: the same waits already, or too many do.
         """
-        lane = self._lanes.setdefault(real(plan.root), [])
+        lane = self._lanes.setdefault(plan.lane, [])
         if any(run.plan == plan for run, _ in lane[1:]):
             raise RunRefusedError(f"{plan.title} waits already until {self._title(lane)} has ended")
         if len(lane) > _MOST_WAITING:
@@ -47,7 +46,7 @@ class Runs:
 
     def waits(self, run: Run) -> str | None:
         """Return what *run* waits for, None if it does not wait."""
-        lane = self._lanes.get(real(run.plan.root), [])
+        lane = self._lanes.get(run.plan.lane, [])
         return None if not lane or lane[0][0] is run else self._title(lane)
 
     @staticmethod
@@ -63,11 +62,10 @@ class Runs:
         return await run.run()
 
     def _forget(self, run: Run) -> None:
-        root = real(run.plan.root)
-        lane = self._lanes.get(root, [])
+        lane = self._lanes.get(run.plan.lane, [])
         lane[:] = [other for other in lane if other[0] is not run]
         if not lane:
-            self._lanes.pop(root, None)
+            self._lanes.pop(run.plan.lane, None)
 
     @property
     def all(self) -> list[Run]:

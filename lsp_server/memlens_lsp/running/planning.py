@@ -1,4 +1,4 @@
-"""How pytest is started for what was asked for. Starts nothing, reads nothing."""
+"""How pytest is started for what was asked for. Starts nothing, and only follows symlinks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Selection(NamedTuple):
 class Plan(NamedTuple):
     """A run that could be started."""
 
-    #: The project; there is one run at a time in each.
+    #: The project.
     root: Path
     #: The folder to run in.
     folder: Path
@@ -45,6 +45,8 @@ class Plan(NamedTuple):
     title: str
     #: Where the results may be written, the likeliest first.
     result_roots: tuple[Path, ...]
+    #: The project, symlinks followed; there is one run at a time in each.
+    lane: Path
 
 
 class Arguments(NamedTuple):
@@ -59,7 +61,7 @@ class Arguments(NamedTuple):
 
 
 def plan_run(tests: Selection, root: Path, settings: Settings, base: Path | None = None) -> Plan:
-    """Return how to run *tests* of the project at *root*.
+    """Return how to run *tests* of the project at *root*. Call it off the event loop.
 
     Relative paths in the *settings* start at *base*, the workspace folder; without one at *root*.
     """
@@ -76,6 +78,7 @@ def plan_run(tests: Selection, root: Path, settings: Settings, base: Path | None
     chosen_by_user = any(argument.startswith("--rootdir") for argument in settings.pytest_args)
     if (outside or folder != root) and not chosen_by_user:
         options.append(f"--rootdir={root}")
+    lane = real(root)
     whole = tests.chosen == ((root, ""),) and folder == root
     around = [*tests.chosen[0][0].parents, *real(tests.chosen[0][0]).parents] if outside else []
     return Plan(
@@ -86,7 +89,8 @@ def plan_run(tests: Selection, root: Path, settings: Settings, base: Path | None
         options=tuple(options),
         tests=() if whole else tuple(_argument(*one, folder) for one in tests.chosen),
         title=tests.title,
-        result_roots=tuple(dict.fromkeys((root, *root.parents, *real(root).parents, *around))),
+        result_roots=tuple(dict.fromkeys((root, *root.parents, *lane.parents, *around))),
+        lane=lane,
     )
 
 

@@ -60,11 +60,11 @@ class Runner:
         if not choices:
             return None if token is None else []
         await self._tell_of_unsaved(choices)
+        plans = [await asyncio.to_thread(self._plan, *choice) for choice in choices]
         if is_cancelled():
             return None
         self._last = choices
         together = Progress(self._server, token) if token is not None else None
-        plans = [self._plan(*choice) for choice in choices]
         # All are shown before one can end, so that a common progress ends with the last.
         displays = [self._display(plan, together) for plan in plans]
         begun = [self._begin(*one) for one in zip(plans, displays, strict=True)]
@@ -89,7 +89,7 @@ class Runner:
             self._last = choices
         lines = []
         for choice in choices:
-            plan = self._plan(*choice)
+            plan = await asyncio.to_thread(self._plan, *choice)
             # In a terminal the user ends it, whenever: there is nobody to delete a file of names.
             tests = arrange(plan.tests, knows_files=False).plain
             lines.append(
@@ -137,7 +137,7 @@ class Runner:
         progress.abandon()
         self.cancel_shown(progress.token)
 
-    def cancel(self, arguments: Sequence[object]) -> None:
+    async def cancel(self, arguments: Sequence[object]) -> None:
         """Cancel what the *arguments* of `memlens.cancel` name.
 
         Raises:
@@ -147,8 +147,9 @@ class Runner:
             path = read_cancel_request(arguments)
         except ValueError as error:
             raise JsonRpcInvalidParams(str(error)) from None
+        place = None if path is None else await asyncio.to_thread(real, path)
         for run in self.runs.all:
-            if path is None or _concerns(run.plan, real(path)):
+            if place is None or _concerns(run.plan, place):
                 run.cancel()
 
     def cancel_shown(self, token: types.ProgressToken) -> None:
@@ -268,8 +269,7 @@ def _nothing(request: Request) -> str:
 
 
 def _concerns(plan: Plan, path: Path) -> bool:
-    root = real(plan.root)
-    return path.is_relative_to(root) or root.is_relative_to(path)
+    return path.is_relative_to(plan.lane) or plan.lane.is_relative_to(path)
 
 
 def _told(plan: Plan, outcome: Outcome) -> dict[str, Any]:

@@ -212,7 +212,7 @@ class Run:
             results = await self._read(arguments, plan.result_roots if root is None else (root,))
             if results is not None:
                 place = Path(results.run.rootdir)
-                own = real(place) == real(plan.root)
+                own = await asyncio.to_thread(real, place) == plan.lane
                 return _Attempt(ended, arguments, results, None if own else place)
         return _Attempt(ended, arguments, None, None)
 
