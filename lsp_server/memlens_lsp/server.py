@@ -59,6 +59,8 @@ class MemlensServer(LanguageServer):
             protocol_cls=Protocol,
         )
         self.settings = Settings()
+        #: What the client has given as settings at the start.
+        self._initial_settings: object = None
         #: Those of the workspace folders, where the client knows them.
         self._folder_settings: dict[Path, Settings] = {}
         #: Unset while the client is being asked for them.
@@ -163,12 +165,16 @@ class MemlensServer(LanguageServer):
 
     # Settings
 
-    def use_settings(self, raw: object) -> None:
-        """Use the client's settings *raw* for all folders; complain of what is wrong with them."""
+    def use_initial_settings(self, raw: object) -> None:
+        """Use the client's settings *raw* wherever and as long as it has no others."""
+        self._initial_settings = raw
         self._use_settings({None: raw})
 
     def _use_settings(self, raw: Mapping[Path | None, object]) -> None:
-        """Use settings by workspace folder; those of the window have None."""
+        """Use settings by workspace folder; those of the window have None.
+
+        Complain of what is wrong with them.
+        """
         wrong: set[str] = set()
         for folder, of_folder in raw.items():
             settings, problems = read_settings(of_folder)
@@ -209,7 +215,10 @@ class MemlensServer(LanguageServer):
             finally:
                 self._settings_known.set()
         elif isinstance(pushed, Mapping):
-            self.use_settings(pushed.get(SECTION, pushed))
+            of_ours = pushed.get(SECTION, pushed)
+            # Some clients push an empty object when there is nothing to tell.
+            nothing = of_ours is None or of_ours == {}
+            self._use_settings({None: self._initial_settings if nothing else of_ours})
         elif pushed is not None:
             self.protocol.complain(f"the client's settings are {pushed!r}: expected an object")
         if (self.settings, self._folder_settings) != before:
@@ -226,15 +235,15 @@ class MemlensServer(LanguageServer):
         items = [types.ConfigurationItem(section=SECTION)]
         items += [types.ConfigurationItem(scope_uri=uri, section=SECTION) for uri in uris]
         answers = await self.workspace_configuration_async(types.ConfigurationParams(items))
-        known = {
+        known: dict[Path | None, object] = {None: self._initial_settings}
+        known |= {
             folder: answer
             for place, (folder, answer) in enumerate(zip(folders, answers or (), strict=False))
             # A client without settings of ours says nothing; one folder is not a file's.
             if answer is not None and (folder is not None or place == 0)
         }
         self._folder_settings.clear()
-        if known:
-            self._use_settings(known)
+        self._use_settings(known)
 
     async def settings_known(self) -> None:
         """Wait for settings that the client has been asked for, but not for ever."""

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -337,6 +338,30 @@ async def test_settings_come_from_the_initialization_options_where_there_is_no_c
     )
     await editor.run_test(project.uri("test_shop.py"), "test_load")
     await editor.until(lambda: any("--setup-plan" in log.message for log in editor.log_messages))
+
+
+@pytest.mark.parametrize("asks", [True, False])
+async def test_settings_that_are_taken_away_are_those_of_the_start_again(
+    project: Project, open_editor: OpenEditor, asks: bool
+) -> None:
+    uri = project.uri("test_shop.py")
+    editor = await open_editor(
+        capabilities=full_capabilities() if asks else types.ClientCapabilities(),
+        options={"settings": {"codeLens": {"enabled": False}}},
+    )
+    editor.open(uri, TESTS)
+    assert await editor.lenses(uri) == []
+
+    def is_refreshed(times: int) -> bool:
+        return editor.lens_refreshes == times
+
+    for number, settings in enumerate(({"codeLens": {"enabled": True}}, None), 1):
+        editor.set_configuration({"memlens": settings})
+        pushed = {} if settings is None else {"memlens": settings}
+        editor.workspace_did_change_configuration(types.DidChangeConfigurationParams(pushed))
+        if asks:
+            await editor.until(partial(is_refreshed, number))
+        assert bool(await editor.lenses(uri)) == (settings is not None)
 
 
 async def test_changed_settings_are_asked_for_again(

@@ -29,7 +29,7 @@ def initialize(ls: MemlensServer, params: types.InitializeParams) -> None:
     asyncio.get_running_loop().set_default_executor(threads)
     options = params.initialization_options
     if isinstance(options, Mapping):
-        ls.use_settings(options.get("settings"))
+        ls.use_initial_settings(options.get("settings"))
         commands = options.get("commands")
         if isinstance(commands, list | tuple):
             ls.client_commands = frozenset(name for name in commands if isinstance(name, str))
