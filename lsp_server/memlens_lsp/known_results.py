@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from memlens.findings import DEFAULT_THRESHOLDS, Thresholds
-from memlens.store import ResultsError
+from memlens.store import ResultsError, database_path
 from memlens_lsp.findings import Findings, read_findings
 from memlens_lsp.projects import has_results, names_in, nearest_root
 from memlens_lsp.results import FileResults, is_busy, read_file
+from memlens_lsp.watching import Look, has_settled, look_at
 
 logger = logging.getLogger(__name__)
 
@@ -24,16 +26,25 @@ _MOST_FILES = 64
 _AT_A_TIME = 4
 
 
+class _Reading(NamedTuple):
+    """What was read of a file."""
+
+    results: FileResults
+    #: Where it would be read from, and what that looked like, by the folder of the project. None if
+    #: that does not tell whether the results are still what they were.
+    looks: Mapping[Path, Look] | None = None
+
+
 @dataclass
 class _File:
     """What is known of a file."""
 
     #: The reading of it, which may be under way.
-    reading: asyncio.Task[FileResults]
+    reading: asyncio.Task[_Reading]
     #: When it began: how often results had changed.
     changes: int
     #: What was known before, for as long as it cannot be read.
-    before: FileResults
+    before: _Reading
     #: What the file was called when it was measured, if it was renamed since.
     then: Path | None
 
@@ -111,38 +122,44 @@ class KnownResults:
         known = self._files.get(path)
         then = self._file_then(path)
         if known is None or known.changes != self._changes or known.then != then:
-            known = self._files[path] = self._begin(path, _last_of(known), then)
+            known = self._files[path] = self._begin(path, _last_of(known, then), then)
             while len(self._files) > _MOST_FILES:
                 self._files.popitem(last=False)
         self._files.move_to_end(path)
         # Several requests wait for it; that one of them is cancelled must not end it.
-        return await asyncio.shield(known.reading)
+        return (await asyncio.shield(known.reading)).results
 
-    def _begin(self, path: Path, before: FileResults, then: Path | None) -> _File:
+    def forget_file(self, path: Path) -> None:
+        """Keep nothing of the file *path* any more."""
+        self._files.pop(path, None)
+
+    def _begin(self, path: Path, before: _Reading, then: Path | None) -> _File:
         reading = asyncio.ensure_future(self._read_file(path, before, then))
         return _File(reading, self._changes, before, then)
 
-    async def _read_file(self, path: Path, before: FileResults, then: Path | None) -> FileResults:
+    async def _read_file(self, path: Path, before: _Reading, then: Path | None) -> _Reading:
         roots = tuple(self.findings)
         project = nearest_root(path, roots)
+        others = () if project else roots
         turn = self._turns.setdefault(project or path.parent, asyncio.Semaphore(_AT_A_TIME))
         try:
             async with turn:
-                return await asyncio.to_thread(_read_file, then or path, () if project else roots)
+                return await asyncio.to_thread(_read_file, then or path, others, before)
         except ResultsError:
             # Another program holds them: to be read again when they are next asked for.
             known = self._files.get(path)
             if known is not None:
                 known.changes = -1
-            return before
+            return _Reading(before.results)
 
 
-def _last_of(known: _File | None) -> FileResults:
+def _last_of(known: _File | None, then: Path | None) -> _Reading:
     if known is None:
-        return FileResults()
+        return _Reading(FileResults())
     reading = known.reading
     is_there = reading.done() and not reading.cancelled() and reading.exception() is None
-    return reading.result() if is_there else known.before
+    last = reading.result() if is_there else known.before
+    return last if known.then == then else _Reading(last.results)
 
 
 def _read_findings(root: Path, before: Findings | None, thresholds: Thresholds) -> Findings | None:
@@ -150,8 +167,13 @@ def _read_findings(root: Path, before: Findings | None, thresholds: Thresholds) 
     return findings if has_results(root) else None
 
 
-def _read_file(path: Path, roots: Collection[Path]) -> FileResults:
-    around = [folder for folder in path.parents if has_results(folder)]
+def _read_file(path: Path, roots: Collection[Path], before: _Reading) -> _Reading:
+    # Looked at first: what is written meanwhile makes them look otherwise.
+    looks = {folder: look_at(database_path(folder)) for folder in (*path.parents, *roots)}
+    if looks == before.looks:
+        return before  # what has changed is another project's
+    told = looks if all(map(has_settled, looks.values())) else None
+    around = [folder for folder in path.parents if looks[folder][0] is not None]
     for root in dict.fromkeys((*around, *roots)):
         try:
             results = read_file(root, names_in(root, path))
@@ -159,7 +181,8 @@ def _read_file(path: Path, roots: Collection[Path]) -> FileResults:
             if is_busy(error) and root in around:
                 raise
             logger.info("%s", error)  # `KnownResults.read` has the user told
+            told = None
             continue
         if results is not None:
-            return results
-    return FileResults()
+            return _Reading(results, told)
+    return _Reading(FileResults(), told)

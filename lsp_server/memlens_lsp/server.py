@@ -80,6 +80,8 @@ class MemlensServer(LanguageServer):
         self.results = KnownResults(self.publisher.file_then)
         self.pytest_configurations = PytestConfigurations()
         self.overviews = Overviews()
+        #: Held while the results of a document are read before they are asked for.
+        self._reading_ahead = asyncio.Lock()
         #: Projects that have or had results.
         self._found_roots: set[Path] = set()
         #: Projects whose results have changed, and those that are being read.
@@ -308,6 +310,25 @@ class MemlensServer(LanguageServer):
         )
         self.watch()
         self.text_changed(item.uri, delay=0)
+        self.spawn(self._read_ahead(item.uri))
+
+    async def _read_ahead(self, uri: str) -> None:
+        """Begin to read the results of the document *uri*, which will be asked for."""
+        # An editor may open many at once. One that is asked for meanwhile does not wait for its
+        # turn here.
+        async with self._reading_ahead:
+            opened = self.open_text(uri)
+            if opened is not None and not self.shutdown_requested:
+                await self.results.of_file(opened.path)
+
+    def closed(self, uri: str) -> None:
+        """Forget what is only of use for an open document."""
+        path = path_of(uri)
+        if path is not None and all(opened.path != path for opened in self.open_texts()):
+            self.results.forget_file(path)
+        self.overviews.forget(uri)
+        self.text_changed(uri, delay=0)
+        self.watch()
 
     def text_changed(self, uri: str, delay: float = _DEBOUNCE) -> None:
         """Move the marks that the text of *uri* has to do with, after *delay* seconds."""

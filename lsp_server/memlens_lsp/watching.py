@@ -61,7 +61,8 @@ def _nothing(path: Path) -> Look:
     return (None, None) if path.name == DATABASE_NAME else (None,)
 
 
-def _has_settled(look: Look) -> bool:
+def has_settled(look: Look) -> bool:
+    """Return whether what is written from now on makes a file look otherwise than *look*."""
     newest = max((stamp.modified for stamp in look if stamp), default=0)
     return not 0 <= time.time_ns() - newest < _UNSETTLED
 
@@ -117,7 +118,7 @@ class Watcher:
         changed = {path for path, look in looks.items() if look != before[path]}
         for path in changed:
             # What is read now may already be older than a write that leaves the same stamp.
-            settled = _has_settled(looks[path])
+            settled = has_settled(looks[path])
             if path in self._seen:
                 self._seen[path] = looks[path] if settled else _NEVER
         return changed

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -75,6 +78,20 @@ class Project:
             writer.add_test(test)
         writer.finish(1)
         writer.close()
+
+
+@contextmanager
+def locked(project: Project) -> Iterator[None]:
+    """Have another program hold the results so that nobody can read them."""
+    path = database_path(project.root)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        mode = "wal"
+        while mode != "delete":  # nobody may have it open
+            with contextlib.suppress(sqlite3.OperationalError):
+                (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
+        connection.execute("BEGIN EXCLUSIVE")
+        yield
+        connection.execute("ROLLBACK")
 
 
 def frame(function: str, path: str, line: int) -> FrameRecord:

@@ -12,8 +12,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -35,6 +35,7 @@ from .helpers import (
     Project,
     full_capabilities,
     inserted,
+    locked,
     result,
 )
 from .test_views import ask
@@ -372,20 +373,6 @@ async def test_an_edit_with_an_older_version_is_applied_and_said_once(
 
 
 # Databases
-
-
-@contextmanager
-def locked(project: Project) -> Iterator[None]:
-    """Have another program hold the results so that nobody can read them."""
-    path = database_path(project.root)
-    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-        mode = "wal"
-        while mode != "delete":  # nobody may have it open
-            with contextlib.suppress(sqlite3.OperationalError):
-                (mode,) = connection.execute("PRAGMA journal_mode = DELETE").fetchone()
-        connection.execute("BEGIN EXCLUSIVE")
-        yield
-        connection.execute("ROLLBACK")
 
 
 @pytest.mark.asyncio

@@ -25,8 +25,8 @@ from memlens_lsp.handlers import register_handlers
 from memlens_lsp.server import MemlensServer
 from memlens_lsp.uris import uri_of
 
-from .helpers import MIB, PATIENCE, SERVER, Project, frame, full_capabilities, result
-from .test_bad_input import OVER, TEST, locked, message, notification, remove, request, spoil
+from .helpers import MIB, PATIENCE, SERVER, Project, frame, full_capabilities, locked, result
+from .test_bad_input import OVER, TEST, message, notification, remove, request, spoil
 
 #: How much is sent in one test.
 STEPS = 500

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
+from itertools import count
 from pathlib import Path
 
-from memlens.store import CheckRecord, FrameRecord, ResultsReader, SiteRecord, StackRecord
+from memlens.store import (
+    CheckRecord,
+    FrameRecord,
+    ResultsReader,
+    SiteRecord,
+    StackRecord,
+    database_path,
+)
 from memlens.store.combining import combine
 
 from .stored import a_test, measure
@@ -67,6 +79,49 @@ def test_only_the_newest_result_of_a_test_counts(tmp_path: Path) -> None:
     assert sites(path) == [(12, "peak", 60, "test_a")]
     measure(tmp_path, "run-3", [a_test()._replace(stacks=())])
     assert sites(path) == []
+
+
+def long_history(root: Path, runs: int) -> Path:
+    """As many runs of twenty tests that all allocate on two lines."""
+    tests = [
+        a_test(f"test_{number}")._replace(stacks=(peak(50 + number, LOAD), peak(40, CALLER, LOAD)))
+        for number in range(20)
+    ]
+    for run in range(runs):
+        measure(root, f"run-{run}", tests)
+    path = database_path(root)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE run SET collected = 20")
+    return path
+
+
+def test_many_runs_of_many_tests_leave_what_the_newest_say(tmp_path: Path) -> None:
+    path = long_history(tmp_path, 5)
+    newest = [(12, "peak", 50 + number, f"test_{number}") for number in reversed(range(20))]
+    assert sites(path) == newest
+    assert sites(path, "shop/orders.py") == [
+        (40, "peak", 40, f"test_{number}") for number in range(20)
+    ]
+    measure(tmp_path, "run-after", [a_test("test_3")._replace(stacks=(peak(60, LOAD),))])
+    changed = [site for site in newest if site[3] != "test_3"]
+    changed.insert(10, (12, "peak", 60, "test_3"))
+    assert sites(path) == changed
+    assert sites(path, least=60) == changed[:11]
+
+
+def test_a_long_history_makes_it_no_slower(tmp_path: Path) -> None:
+    steps = []
+    for runs in (5, 20):
+        with ResultsReader(long_history(tmp_path / str(runs), runs)) as reader:
+            taken = count()
+            reader._connection.set_progress_handler(partial(_take_step, taken), 100)
+            assert len(reader.sites_in("shop/catalog.py")) == 20
+            steps.append(next(taken))
+    assert steps[1] < 1.5 * steps[0]
+
+
+def _take_step(taken: Iterator[int]) -> None:
+    next(taken)  # what is returned would interrupt SQLite
 
 
 def test_small_stacks_can_be_left_out(tmp_path: Path) -> None:

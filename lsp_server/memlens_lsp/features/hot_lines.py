@@ -57,6 +57,8 @@ def _by_line(
 
 def _together(results: FileResults, measured: Sequence[MeasuredLine]) -> Sequence[SiteRecord]:
     """Return what was measured on lines that are one now, one for each test, the largest first."""
+    if len(measured) == 1:
+        return results.sites_by_line[measured[0]]
     sites = [site for line in measured for site in results.sites_by_line[line]]
     # A test has one newest run. In that, what is one line now may have been two.
     if len({line.run for line in measured}) < len(measured):

@@ -105,7 +105,7 @@ class Overview:
 class Overviews:
     """The overviews that were asked for last. For several threads at once."""
 
-    _MOST = 8
+    _MOST = 64
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, Overview] = OrderedDict()
@@ -123,6 +123,11 @@ class Overviews:
             if len(self._known) > self._MOST:
                 self._known.popitem(last=False)
         return known
+
+    def forget(self, uri: str) -> None:
+        """Keep nothing of the document *uri* any more."""
+        with self._lock:
+            self._known.pop(uri, None)
 
 
 def overview(file: FileNow) -> Overview:
@@ -275,30 +280,36 @@ def title(known: Overview, subject: Subject) -> str:
 
 def _site_titles(known: Overview, settings: Settings) -> list[tuple[int, str]]:
     file = known.file
-    by_line: dict[int, list[SiteRecord]] = {}
-    by_run: dict[int, list[SiteRecord]] = {}
-    for site in file.results.sites:
-        if site.kind == "leak" or is_hot(site, settings):
-            by_run.setdefault(site.run, []).append(site)
-    for run in by_run.keys() & file.results.sources.keys():
-        lines = line_map(file.results.sources[run], file.text)
-        for site in by_run[run]:
-            line = lines.line(site.line)
-            if line is not None:
-                by_line.setdefault(line, []).append(site)
-    told = {
-        line: sites for line, sites in by_line.items() if not _only_in_itself(line, sites, file)
-    }
-    heaviest_first = sorted(told, key=lambda line: (-max(site.bytes for site in told[line]), line))
-    return [(line, site_title(told[line])) for line in heaviest_first[:_MOST_SITES]]
+    by_line: dict[int, list[Sequence[SiteRecord]]] = {}
+    most: dict[int, int] = {}
+    # Many tests may have allocated on one line: it is mapped once for all of them.
+    for measured, sites in file.results.sites_by_line.items():
+        largest = next((site for site in sites if _tells(site, settings)), None)
+        source = file.results.sources.get(measured.run) if largest else None
+        line = None if source is None else line_map(source, file.text).line(measured.line)
+        if largest is not None and line is not None:
+            by_line.setdefault(line, []).append(sites)
+            most[line] = max(largest.bytes, most.get(line, 0))
+    titles: list[tuple[int, str]] = []
+    for line in sorted(by_line, key=lambda line: (-most[line], line)):
+        told = [site for sites in by_line[line] for site in sites if _tells(site, settings)]
+        if not _only_in_itself(line, told, file):
+            titles.append((line, site_title(told)))
+        if len(titles) == _MOST_SITES:
+            break
+    return titles
+
+
+def _tells(site: SiteRecord, settings: Settings) -> bool:
+    return site.kind == "leak" or is_hot(site, settings)
 
 
 def _only_in_itself(line: int, sites: Sequence[SiteRecord], file: FileNow) -> bool:
     """Return whether *line* is in a test, and nobody else allocates there: its own lens says it."""
-    tests = {id_in_file(site.nodeid) for site in sites}
-    if len(tests) > 1:
+    test = id_in_file(sites[0].nodeid)
+    if any(id_in_file(site.nodeid) != test for site in sites):
         return False
-    places = definitions(file.text).get(next(iter(tests)), ())
+    places = definitions(file.text).get(test, ())
     return any(place.first_line <= line <= place.last_line for place in places)
 
 

@@ -109,6 +109,8 @@ def printable(text: str, longest: int = _LONGEST) -> str:
     """Return *text* on one line, what cannot be printed written as in Python, cut if it is long."""
     if len(text) > longest:
         text = f"{text[: longest - 1]}…"
+    if text.isprintable():  # nearly always
+        return text
     return "".join(
         character
         if character.isprintable()

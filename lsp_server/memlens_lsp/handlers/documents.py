@@ -23,5 +23,4 @@ def _did_change(ls: MemlensServer, params: types.DidChangeTextDocumentParams) ->
 
 
 def _did_close(ls: MemlensServer, params: types.DidCloseTextDocumentParams) -> None:
-    ls.text_changed(params.text_document.uri, delay=0)
-    ls.watch()
+    ls.closed(params.text_document.uri)

@@ -76,6 +76,40 @@ _CHANGED_TESTS = (
     "WITH each (path, name) AS (SELECT DISTINCT path, name FROM test NOT INDEXED WHERE id > :since"
     " AND (path, name) > (:path, :name) ORDER BY path, name LIMIT :limit)"
 )
+#: The stacks of the newest results that a file's lines asked for, as in `SiteRecord`: of these
+#: lines those that are of newest results, or of the newest results those that are of these lines.
+#: The latter is quicker where more stacks lead to the file than there are tests, with years of
+#: history many times as many.
+_SITE = (
+    "SELECT frame.line, stack.kind, sum(stack.bytes) AS size, sum(stack.allocations),"
+    " test.nodeid, test.run, phase.peak_bytes, test.id FROM"
+)
+_SITE_ORDER = "GROUP BY frame.line, stack.kind, test.id ORDER BY frame.line, size DESC, test.id"
+_SITES_BY_LINE = (
+    f"{_SITE} frame CROSS JOIN stack ON stack.site = frame.id AND stack.bytes >= :least"
+    " CROSS JOIN test ON test.id = stack.test"
+    " CROSS JOIN phase ON phase.test = test.id AND phase.name = 'call'"
+    " WHERE frame.path = :path AND frame.kind = 'project' AND NOT EXISTS ("
+    "SELECT 1 FROM test AS newer WHERE newer.path = test.path AND newer.name = test.name"
+    f" AND newer.id > test.id) {_SITE_ORDER}"
+)
+_SITES_BY_TEST = (
+    f"{_NEWEST} {_SITE} newest"
+    " CROSS JOIN stack ON stack.test = newest.id AND stack.bytes >= :least"
+    " CROSS JOIN frame ON frame.id = stack.site AND frame.path = :path AND frame.kind = 'project'"
+    " CROSS JOIN test ON test.id = newest.id"
+    " CROSS JOIN phase ON phase.test = test.id AND phase.name = 'call'"
+    f" {_SITE_ORDER}"
+)
+#: How many tests there are takes as long to find out as to go through them. What the largest run
+#: collected is near enough; a run that was killed early has not said.
+_HAS_MANY_STACKS = (
+    "WITH largest (tests) AS (SELECT coalesce(max(collected), 0) FROM run)"
+    " SELECT count(*) > 2 * (SELECT tests FROM largest) FROM ("
+    "SELECT 1 FROM frame CROSS JOIN stack ON stack.site = frame.id AND stack.bytes >= :least"
+    " WHERE frame.path = :path AND frame.kind = 'project'"
+    " LIMIT 2 * (SELECT tests FROM largest) + 1)"
+)
 #: As in `SummaryRecord`.
 _SUMMARY = (
     "test.id, test.run, test.nodeid, test.path, test.name, test.line, test.outcome,"
@@ -436,19 +470,9 @@ class ResultsReader:
         Only of the newest result of each test, and of call stacks of at least *least* bytes. In
         order of lines; for each line the largest first.
         """
-        rows = self._rows(
-            "isiisiii",
-            "SELECT frame.line, stack.kind, sum(stack.bytes) AS size, sum(stack.allocations),"
-            " test.nodeid, test.run, phase.peak_bytes, test.id"
-            " FROM frame JOIN stack ON stack.site = frame.id AND stack.bytes >= ?"
-            " JOIN test ON test.id = stack.test"
-            " JOIN phase ON phase.test = test.id AND phase.name = 'call'"
-            " WHERE frame.path = ? AND frame.kind = 'project' AND NOT EXISTS ("
-            "SELECT 1 FROM test AS newer WHERE newer.path = test.path AND newer.name = test.name"
-            " AND newer.id > test.id)"
-            " GROUP BY frame.line, stack.kind, test.id ORDER BY frame.line, size DESC, test.id",
-            (least, path),
-        )
+        wanted = {"least": least, "path": path}
+        ((many,),) = self._rows("i", _HAS_MANY_STACKS, wanted)
+        rows = self._rows("isiisiii", _SITES_BY_TEST if many else _SITES_BY_LINE, wanted)
         return [SiteRecord(*row) for row in rows]
 
     def last_passing_peaks(self) -> dict[tuple[str, str], int]:
