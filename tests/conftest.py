@@ -9,6 +9,8 @@ pytest_plugins = ["pytester"]
 #: Plugins that are here for the tests of getting on with them, and do something unasked: shuffle,
 #: rerun, warn of what a project has not configured.
 _UNASKED = ("asyncio", "anyio", "flaky", "randomly", "rerunfailures")
+#: Plugins that are here for our own tests. To import them takes two seconds of each inner run.
+_SLOW = ("hypothesispytest", "pytest-lsp")
 
 
 @pytest.fixture(autouse=True)
@@ -19,4 +21,4 @@ def _quiet_inner_runs(request: pytest.FixtureRequest, monkeypatch: pytest.Monkey
     # What inner runs would tell GitHub is not of this run.
     for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in _UNASKED))
+    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in (*_UNASKED, *_SLOW)))

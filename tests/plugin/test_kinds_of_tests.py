@@ -176,7 +176,8 @@ def run(
         if place in text and (kind != "subtests" or pytest.version_tuple >= (9,))
     }
     pytester.makepyfile(**{f"test_{kind}": module(text, marks) for kind, text in kinds.items()})
-    plugins = ("-p", "anyio", "-p", "asyncio", "-o", "asyncio_default_fixture_loop_scope=function")
+    plugins = [f"-p{name}" for name in ("anyio", "asyncio", "hypothesispytest")]
+    plugins += ["-o", "asyncio_default_fixture_loop_scope=function"]
     pytester.runpytest("--doctest-modules", "--memray", *plugins, *arguments)
     with ResultsReader(database_path(pytester.path)) as reader:
         outcomes = {test.path[5:-3]: test.outcome for test in reader.latest_tests()}

@@ -521,7 +521,7 @@ def test_hypothesis_tests_are_measured_once_with_all_examples(pytester: pytest.P
                 assert flag in (True, False)
         """
     )
-    run = pytester.runpytest("--memray", "-p", "no:cacheprovider")
+    run = pytester.runpytest("--memray", "-p", "no:cacheprovider", "-p", "hypothesispytest")
     run.assert_outcomes(passed=2, failed=1)
     run.stdout.fnmatch_lines(["*test_it.py:* in test_over", "MEMORY PROBLEMS *::test_over - *"])
     assert names(pytester.path) == ["TestMethods::test_method", "test_over", "test_within"]
@@ -546,7 +546,7 @@ def test_async_hypothesis_tests_are_measured(pytester: pytest.Pytester) -> None:
             kept = bytearray(30 * 1024 * 1024)
         """
     )
-    run = pytester.runpytest_subprocess("--memray", "-p", "anyio")
+    run = pytester.runpytest_subprocess("--memray", "-p", "anyio", "-p", "hypothesispytest")
     run.assert_outcomes(failed=1)
     assert peak(pytester.path, "test_over") >= 30 * MB
 
