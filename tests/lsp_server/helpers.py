@@ -224,6 +224,11 @@ class Editor(LanguageClient):
             types.DidOpenTextDocumentParams(types.TextDocumentItem(uri, "python", version, text))
         )
 
+    def configure(self, configuration: Mapping[str, Any]) -> None:
+        """Change the settings of memlens."""
+        self.set_configuration({"memlens": configuration})
+        self.workspace_did_change_configuration(types.DidChangeConfigurationParams(None))
+
     def change(
         self, uri: str, version: int, *changes: types.TextDocumentContentChangeEvent
     ) -> None:

@@ -456,64 +456,67 @@ async def test_results_of_another_rootdir_are_found_there(
     await editor.until(lambda: editor.diagnostics.get(project.uri("test_shop.py")))
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({"workingFolder": "nowhere"}, "(the setting memlens.workingFolder): there is no such"),
-        ({"interpreter": "/bin/true"}, "/bin/true ended without running pytest: choose another"),
-        ({"interpreter": "/bin/ls"}, "/bin/ls ended with exit code 2 without running pytest ("),
-        ({"interpreter": "/bin/echo"}, "/bin/echo ended without running pytest (-m pytest --memra"),
-        ({"interpreter": "old"}, "is Python 3.7, and memlens needs 3.10 or newer: choose another"),
-        ({"interpreter": "/bin"}, "The interpreter /bin cannot be started (Permission denied)"),
-        ({"pytestArgs": ["\ud800"]}, "'\\ud800' has what is no character"),
-        ({"pytestArgs": ["--strict-nonsense"]}, "unrecognized arguments: --strict-nonsense"),
-        ({"pytestArgs": ["-c", "nowhere.ini"]}, "pytest did not accept its arguments"),
-        ({"environment": {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}}, "though it is installed: look"),
-    ],
+#: Settings that keep tests from being run, and what is said of them.
+UNUSABLE: tuple[tuple[dict[str, Any], str], ...] = (
+    ({"workingFolder": "nowhere"}, "(the setting memlens.workingFolder): there is no such"),
+    ({"interpreter": "/bin/true"}, "/bin/true ended without running pytest: choose another"),
+    ({"interpreter": "/bin/ls"}, "/bin/ls ended with exit code 2 without running pytest ("),
+    ({"interpreter": "/bin/echo"}, "/bin/echo ended without running pytest (-m pytest --memra"),
+    ({"interpreter": "./old"}, "is Python 3.7, and memlens needs 3.10 or newer: choose another"),
+    ({"interpreter": "/bin"}, "The interpreter /bin cannot be started (Permission denied)"),
+    ({"pytestArgs": ["\ud800"]}, "'\\ud800' has what is no character"),
+    ({"pytestArgs": ["--strict-nonsense"]}, "unrecognized arguments: --strict-nonsense"),
+    ({"pytestArgs": ["-c", "nowhere.ini"]}, "pytest did not accept its arguments"),
+    ({"environment": {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}}, "though it is installed: look"),
 )
+
+
 async def test_what_keeps_tests_from_being_run_is_a_message(
-    project: Project, open_editor: OpenEditor, settings: dict[str, Any], said: str
+    project: Project, editor: Editor
 ) -> None:
     project.write("test_shop.py", SHOP)
-    if settings.get("interpreter") == "old":
-        # Answers as an old Python without our plugin does.
-        script = project.root / "old"
-        script.write_text(
-            "#!/bin/sh\n"
-            'if [ "$1" = -c ]; then echo \'["cpython", [3, 7], "7.4", null]\'; exit; fi\n'
-            "echo 'x: error: unrecognized arguments: --memray'; exit 4\n"
-        )
-        script.chmod(0o755)
-        settings = {"interpreter": "./old"}
-    editor = await open_editor(configuration=settings)
-    (told,) = await run(editor, {"uri": project.uri("test_shop.py"), "test": "test_light"})
-    assert said in told["problem"]
-    (message,) = editor.messages
-    assert (message.type, message.message) == (
-        types.MessageType.Error,
-        f"memlens: {told['problem']}",
+    # Answers as an old Python without our plugin does.
+    script = project.root / "old"
+    script.write_text(
+        "#!/bin/sh\n"
+        'if [ "$1" = -c ]; then echo \'["cpython", [3, 7], "7.4", null]\'; exit; fi\n'
+        "echo 'x: error: unrecognized arguments: --memray'; exit 4\n"
     )
+    script.chmod(0o755)
+    for settings, said in UNUSABLE:
+        editor.configure(settings)
+        editor.messages.clear()
+        (told,) = await run(editor, {"uri": project.uri("test_shop.py"), "test": "test_light"})
+        assert said in told["problem"]
+        (message,) = editor.messages
+        assert (message.type, message.message) == (
+            types.MessageType.Error,
+            f"memlens: {told['problem']}",
+        )
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "said"),
-    [
-        ("test_a.py", "def test_a(:\n    pass\n", "cannot be imported: SyntaxError"),
-        ("test_a.py", "import nowhere\n", "cannot be imported: ModuleNotFoundError"),
-        ("conftest.py", "import nowhere\n", "cannot be imported: ModuleNotFoundError"),
-        ("pytest.ini", "[pytest]\nrequired_plugins = nothing\n", "Missing required plugins"),
-        ("pytest.ini", "[pytest]\n x\ny", "pytest did not accept its arguments"),
-    ],
+#: Files that keep tests from being run, and what is said of them.
+BROKEN = (
+    ("test_a.py", "def test_a(:\n    pass\n", "cannot be imported: SyntaxError"),
+    ("test_a.py", "import nowhere\n", "cannot be imported: ModuleNotFoundError"),
+    ("conftest.py", "import nowhere\n", "cannot be imported: ModuleNotFoundError"),
+    ("pytest.ini", "[pytest]\nrequired_plugins = nothing\n", "Missing required plugins"),
+    ("pytest.ini", "[pytest]\n x\ny", "pytest did not accept its arguments"),
 )
+
+
 async def test_what_is_wrong_in_the_project_is_a_message_with_the_output_in_the_log(
-    project: Project, editor: Editor, name: str, text: str, said: str
+    project: Project, editor: Editor
 ) -> None:
-    project.write("test_a.py", "def test_a():\n    pass\n")
-    project.write(name, text)
-    (told,) = await run(editor, {"uri": project.uri("test_a.py")})
-    assert said in told["problem"]
-    assert told["problem"].endswith("What pytest said is in the log of memlens")
-    assert any("Exit code" in log.message for log in editor.log_messages)
+    for name, text, said in BROKEN:
+        project.write("conftest.py", "")
+        project.write("test_a.py", "def test_a():\n    pass\n")
+        project.write(name, text)
+        editor.log_messages.clear()
+        (told,) = await run(editor, {"uri": project.uri("test_a.py")})
+        assert said in told["problem"]
+        assert told["problem"].endswith("What pytest said is in the log of memlens")
+        assert any("Exit code" in log.message for log in editor.log_messages)
 
 
 async def test_an_interpreter_of_the_project_is_offered_where_ours_has_no_pytest(

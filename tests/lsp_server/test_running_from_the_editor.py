@@ -148,16 +148,15 @@ async def test_running_a_test_shows_its_progress_its_peak_and_what_is_wrong(
     assert any("1 failed" in log.message for log in editor.log_messages)
 
 
-@pytest.mark.parametrize("target", [{}, {"test": None}, {"test": ""}])
-async def test_a_file_is_run_whole_when_no_test_is_named(
-    project: Project, editor: Editor, target: dict[str, Any]
-) -> None:
+async def test_a_file_is_run_whole_when_no_test_is_named(project: Project, editor: Editor) -> None:
     uri = project.uri("test_shop.py")
-    await editor.workspace_execute_command_async(
-        types.ExecuteCommandParams("memlens.run", [{"uri": uri, **target}])
-    )
-    await editor.until(lambda: ends(editor))
-    assert ends(editor) == ["test_shop.py: 1 failed, 1 passed"]
+    targets: list[dict[str, Any]] = [{}, {"test": None}, {"test": ""}]
+    for number, target in enumerate(targets, start=1):
+        await editor.workspace_execute_command_async(
+            types.ExecuteCommandParams("memlens.run", [{"uri": uri, **target}])
+        )
+        await editor.until(lambda: len(ends(editor)) == number)  # noqa: B023
+        assert ends(editor)[-1] == "test_shop.py: 1 failed, 1 passed"
 
 
 async def test_a_client_without_progress_gets_its_results_too(
@@ -261,48 +260,40 @@ def interpreter(tmp_path: Path, *flags: str) -> str:
     return str(script)
 
 
-@pytest.mark.parametrize(
-    ("settings", "file", "test", "said"),
-    [
-        ({"interpreter": "/no/such/python"}, "test_shop.py", "test_load", "cannot be started"),
-        ({"interpreter": "-S"}, "test_shop.py", "test_load", "pytest is not installed for"),
-        (
-            {"pytestArgs": ["-p", "no:memlens"]},
-            "test_shop.py",
-            "test_load",
-            "pytest does not load pytest-memlens, though it is installed",
-        ),
-        ({"pytestArgs": ["--nonsense"]}, "test_shop.py", "test_load", "did not accept"),
-        ({}, "test_shop.py", "test_new", "save the file"),
-        ({}, "test_gone.py", "test_load", "save the file"),
-        ({}, "test_broken.py", "test_a", "No module named 'nowhere'"),
-        ({}, "test_empty.py", "", "found no tests"),
-    ],
-)
-async def test_a_run_that_could_not_start_says_what_to_do(  # noqa: PLR0917
-    project: Project,
-    open_editor: OpenEditor,
-    tmp_path: Path,
-    settings: Mapping[str, object],
-    file: str,
-    test: str,
-    said: str,
+@pytest.mark.parametrize("settings", ["wrong", "right"])
+async def test_a_run_that_could_not_start_says_what_to_do(
+    project: Project, editor: Editor, tmp_path: Path, settings: str
 ) -> None:
     project.write("test_broken.py", "import nowhere\n\n\ndef test_a():\n    pass\n")
     project.write("test_empty.py", "")
-    if settings.get("interpreter") == "-S":  # a Python without site-packages
-        settings = {"interpreter": interpreter(tmp_path, "-S")}
-    editor = await open_editor(configuration=settings)
-    await editor.run_test(project.uri(file), test)
-    await editor.until(lambda: editor.messages)
-    (message,) = editor.messages
-    assert message.type == types.MessageType.Error
-    assert said in message.message
+    # A Python without site-packages.
+    bare = interpreter(tmp_path, "-S")
+    not_loaded = "pytest does not load pytest-memlens, though it is installed"
+    cases: list[tuple[Mapping[str, object], str, str, str]] = [
+        ({"interpreter": "/no/such/python"}, "test_shop.py", "test_load", "cannot be started"),
+        ({"interpreter": bare}, "test_shop.py", "test_load", "pytest is not installed for"),
+        ({"pytestArgs": ["-p", "no:memlens"]}, "test_shop.py", "test_load", not_loaded),
+        ({"pytestArgs": ["--nonsense"]}, "test_shop.py", "test_load", "did not accept"),
+    ]
+    if settings == "right":
+        cases = [
+            ({}, "test_shop.py", "test_new", "save the file"),
+            ({}, "test_gone.py", "test_load", "save the file"),
+            ({}, "test_broken.py", "test_a", "No module named 'nowhere'"),
+            ({}, "test_empty.py", "", "found no tests"),
+        ]
+    for configuration, file, test, said in cases:
+        editor.configure(configuration)
+        editor.messages.clear()
+        await editor.run_test(project.uri(file), test)
+        await editor.until(lambda: editor.messages)
+        (message,) = editor.messages
+        assert message.type == types.MessageType.Error
+        assert said in message.message
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+async def test_wrong_arguments_are_answered_with_what_was_expected(editor: Editor) -> None:
+    wrong: list[list[Any] | None] = [
         None,
         [],
         ["test_a"],
@@ -310,16 +301,13 @@ async def test_a_run_that_could_not_start_says_what_to_do(  # noqa: PLR0917
         [{"uri": "untitled:Untitled-1", "test": "test_a"}],
         [{"uri": "file:///a.py", "test": ["test_a"]}],
         [{}, {}],
-    ],
-)
-async def test_wrong_arguments_are_answered_with_what_was_expected(
-    editor: Editor, arguments: list[Any] | None
-) -> None:
-    with pytest.raises(JsonRpcException, match=r"^memlens\.run (got|cannot run)") as caught:
-        await editor.workspace_execute_command_async(
-            types.ExecuteCommandParams("memlens.run", arguments)
-        )
-    assert caught.value.code == types.ErrorCodes.InvalidParams
+    ]
+    for arguments in wrong:
+        with pytest.raises(JsonRpcException, match=r"^memlens\.run (got|cannot run)") as caught:
+            await editor.workspace_execute_command_async(
+                types.ExecuteCommandParams("memlens.run", arguments)
+            )
+        assert caught.value.code == types.ErrorCodes.InvalidParams, arguments
 
 
 async def test_settings_come_from_the_initialization_options_where_there_is_no_configuration(

@@ -248,30 +248,29 @@ async def test_a_test_that_nobody_measured_has_neither(project: Project, editor:
     assert await ask(editor, "memlens/history", params) is None
 
 
-@pytest.mark.asyncio
-@pytest.mark.parametrize(
-    ("method", "params", "said"),
-    [
-        ("tests", {"limit": "x"}, "memlens/tests: limit is 'x': expected a whole number"),
-        ("tests", {"limit": 0}, "limit is 0: expected a whole number from 1 to 5000"),
-        ("tests", {"limit": True}, "limit is True: expected a whole number"),
-        ("tests", {"since": "{}x"}, "since is '{}x': not what an answer had as its 'state'"),
-        ("tests", {"next": '[{},{"a":[1,"b",2]},"",["",""]]'}, "not what an answer had"),
-        ("tests", {"since": '{"a": [1e999, ""]}'}, "not what an answer had"),
-        ("tests", [], "memlens/tests: the parameters are []: expected an object"),
-        ("history", None, "memlens/history: uri is None: expected a string"),
-        ("history", {"uri": "untitled:a", "test": "b"}, "expected the URI of a file"),
-        ("history", {"uri": "file:///a", "test": "b\0"}, "test is 'b\\x00': expected a string"),
-        ("flameGraph", {"uri": "file:///a", "test": "b", "kind": "x"}, "one of peak, leak"),
-        ("flameGraph", {"uri": "file:///a"}, "test is None: expected a string"),
-    ],
+#: Wrong parameters, by method, and what is said of them.
+WRONG: tuple[tuple[str, Any, str], ...] = (
+    ("tests", {"limit": "x"}, "memlens/tests: limit is 'x': expected a whole number"),
+    ("tests", {"limit": 0}, "limit is 0: expected a whole number from 1 to 5000"),
+    ("tests", {"limit": True}, "limit is True: expected a whole number"),
+    ("tests", {"since": "{}x"}, "since is '{}x': not what an answer had as its 'state'"),
+    ("tests", {"next": '[{},{"a":[1,"b",2]},"",["",""]]'}, "not what an answer had"),
+    ("tests", {"since": '{"a": [1e999, ""]}'}, "not what an answer had"),
+    ("tests", [], "memlens/tests: the parameters are []: expected an object"),
+    ("history", None, "memlens/history: uri is None: expected a string"),
+    ("history", {"uri": "untitled:a", "test": "b"}, "expected the URI of a file"),
+    ("history", {"uri": "file:///a", "test": "b\0"}, "test is 'b\\x00': expected a string"),
+    ("flameGraph", {"uri": "file:///a", "test": "b", "kind": "x"}, "one of peak, leak"),
+    ("flameGraph", {"uri": "file:///a"}, "test is None: expected a string"),
 )
-async def test_wrong_parameters_are_refused_with_what_was_expected(
-    editor: Editor, method: str, params: Any, said: str
-) -> None:
-    with pytest.raises(JsonRpcInvalidParams) as refused:
-        await ask(editor, f"memlens/{method}", params)
-    assert said in refused.value.message
+
+
+@pytest.mark.asyncio
+async def test_wrong_parameters_are_refused_with_what_was_expected(editor: Editor) -> None:
+    for method, params, said in WRONG:
+        with pytest.raises(JsonRpcInvalidParams) as refused:
+            await ask(editor, f"memlens/{method}", params)
+        assert said in refused.value.message
 
 
 @pytest.mark.asyncio
