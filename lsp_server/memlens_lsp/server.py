@@ -313,22 +313,25 @@ class MemlensServer(LanguageServer):
         self.spawn(self._read_ahead(item.uri))
 
     async def _read_ahead(self, uri: str) -> None:
-        """Begin to read the results of the document *uri*, which will be asked for."""
-        # An editor may open many at once. One that is asked for meanwhile does not wait for its
-        # turn here.
+        """Read the results of the document *uri* before they are asked for."""
+        path = path_of(uri)
+        # An editor may open many at once: one after the other, so that one that is asked for
+        # meanwhile is read at once.
         async with self._reading_ahead:
-            opened = self.open_text(uri)
-            if opened is not None and not self.shutdown_requested:
-                await self.results.of_file(opened.path)
+            if path is not None and self._is_open(path) and not self.shutdown_requested:
+                await self.results.of_file(path)
 
     def closed(self, uri: str) -> None:
         """Forget what is only of use for an open document."""
         path = path_of(uri)
-        if path is not None and all(opened.path != path for opened in self.open_texts()):
+        if path is not None and not self._is_open(path):
             self.results.forget_file(path)
         self.overviews.forget(uri)
         self.text_changed(uri, delay=0)
         self.watch()
+
+    def _is_open(self, path: Path) -> bool:
+        return any(path_of(each.uri) == path for each in self.workspace.text_documents.values())
 
     def text_changed(self, uri: str, delay: float = _DEBOUNCE) -> None:
         """Move the marks that the text of *uri* has to do with, after *delay* seconds."""

@@ -99,6 +99,12 @@ class Puller:
         await self.editor.lenses("file:///nothing")
 
 
+@pytest.fixture
+def over(project: Project) -> None:
+    """Results from before the editor was started, with a test over its limit."""
+    project.run(OVER)
+
+
 @pytest_asyncio.fixture
 async def puller(open_editor: OpenEditor) -> Puller:
     return Puller(await open_editor(capabilities=pulling()))
@@ -179,20 +185,16 @@ async def test_an_open_document_is_pulled_and_never_pushed(
 
 
 async def test_results_from_before_are_there_at_the_first_pull(
-    project: Project, open_editor: OpenEditor
+    project: Project, over: None, puller: Puller
 ) -> None:
-    project.run(OVER)
-    puller = Puller(await open_editor(capabilities=pulling()))
     uri = project.uri("test_shop.py")
     puller.editor.open(uri, TEST)
     assert await puller.marks(uri) == [(4, "memory-limit-exceeded")]
 
 
 async def test_what_the_client_knows_already_is_not_told_again(
-    project: Project, open_editor: OpenEditor
+    project: Project, over: None, puller: Puller
 ) -> None:
-    project.run(OVER)
-    puller = Puller(await open_editor(capabilities=pulling()))
     uri = project.uri("test_shop.py")
     puller.editor.open(uri, TEST)
     first = await puller.pull(uri)
@@ -208,10 +210,8 @@ async def test_what_the_client_knows_already_is_not_told_again(
 
 
 async def test_the_client_is_asked_to_pull_what_it_did_not_pull_after_an_edit(
-    project: Project, open_editor: OpenEditor
+    project: Project, over: None, puller: Puller
 ) -> None:
-    project.run(OVER)
-    puller = Puller(await open_editor(capabilities=pulling()))
     uri = project.uri("test_shop.py")
     puller.editor.open(uri, TEST)
     await puller.pull(uri)
@@ -271,10 +271,8 @@ async def test_a_closed_document_is_pushed_and_an_opened_one_taken_back(
 
 
 async def test_the_workspace_is_told_of_at_once_and_then_when_something_changes(
-    project: Project, open_editor: OpenEditor
+    project: Project, over: None, puller: Puller
 ) -> None:
-    project.run(OVER)
-    puller = Puller(await open_editor(capabilities=pulling()))
     uri, shop = project.uri("test_shop.py"), project.uri("shop.py")
     first = await puller.workspace()
     assert {report.uri: codes(report) for report in first.items} == {
