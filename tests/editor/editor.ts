@@ -4,7 +4,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createWriteStream } from "node:fs";
 import { cp, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 
 const READY_WITHIN_MS = 60_000;
@@ -15,7 +15,7 @@ const USER_SETTINGS = {
   "editor.minimap.enabled": false,
   "extensions.ignoreRecommendations": true,
   "git.enabled": false,
-  "security.workspace.trust.enabled": false,
+  "security.workspace.trust.startupPrompt": "never",
   "telemetry.telemetryLevel": "off",
   "update.mode": "none",
   "workbench.secondarySideBar.defaultVisibility": "hidden",
@@ -26,30 +26,40 @@ const USER_SETTINGS = {
 export interface EditorInputs {
   readonly editorHome: string;
   readonly vsix: string;
+  /** What the user wrote as `memlens.interpreter`. */
   readonly interpreter: string;
+  /** The user's settings, besides those that keep the window quiet. */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Environment variables, besides those of the tests. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Whether every folder is trusted. If not, the user is to say so in the editor. */
+  readonly trusting: boolean;
 }
-
-/** Left in place when the example project is copied: results and caches of earlier runs. */
-const NOT_COPIED = new Set([".memlens", ".pytest_cache", ".venv", "__pycache__"]);
 
 export class Editor {
   private constructor(
     private readonly process: ChildProcess,
     /** Everything that this editor writes. */
     private readonly folder: string,
-    /** The copy of the example project that is open in it. */
+    /** The folder that is open in it, or the first one of the workspace file. */
     readonly project: string,
     readonly url: string,
   ) {}
 
-  /** Starts an editor that keeps everything in `folder`, an empty one, and waits until it answers. */
-  static async start(folder: string, example: string, inputs: EditorInputs): Promise<Editor> {
-    const project = join(folder, "example");
-    await cp(example, project, {
-      recursive: true,
-      filter: (path) => !NOT_COPIED.has(basename(path)),
+  /**
+   * Starts an editor that keeps everything in `folder`, and waits until it answers. It shows the
+   * project, or the workspace file if there is one.
+   */
+  static async start(
+    folder: string,
+    project: string,
+    workspace: string | undefined,
+    inputs: EditorInputs,
+  ): Promise<Editor> {
+    await writeJson(join(folder, "data", "User", "settings.json"), {
+      ...USER_SETTINGS,
+      ...inputs.settings,
     });
-    await writeJson(join(folder, "data", "User", "settings.json"), USER_SETTINGS);
     // Where the editor looks for paths: they are of the machine that runs the extensions.
     await writeJson(join(folder, "data", "Machine", "settings.json"), {
       "memlens.interpreter": inputs.interpreter,
@@ -77,6 +87,7 @@ export class Editor {
     await mkdir(temporary);
     const env = {
       ...process.env,
+      ...inputs.environment,
       TMPDIR: temporary,
       XDG_CACHE_HOME: join(folder, "cache"),
       XDG_CONFIG_HOME: join(folder, "config"),
@@ -92,14 +103,15 @@ export class Editor {
         "--bind-addr=127.0.0.1:0",
         "--disable-telemetry",
         "--disable-update-check",
-        "--disable-workspace-trust",
-        project,
+        ...(inputs.trusting ? ["--disable-workspace-trust"] : []),
+        workspace ?? project,
       ],
       { env, stdio: ["ignore", "pipe", "pipe"] },
     );
     try {
       const address = await listening(child, join(folder, "code-server.log"));
-      return new Editor(child, folder, project, `${address}?folder=${encodeURIComponent(project)}`);
+      const shown = workspace === undefined ? { folder: project } : { workspace };
+      return new Editor(child, folder, project, `${address}?${new URLSearchParams(shown)}`);
     } catch (error) {
       await stopTree(child);
       throw error;
@@ -109,6 +121,13 @@ export class Editor {
   /** Ends the editor and every process that it started, the language server and pytest included. */
   async stop(): Promise<void> {
     await stopTree(this.process);
+  }
+
+  /** The processes that this editor started whose command line contains `text`, by their ids. */
+  async processes(text: string): Promise<number[]> {
+    const all = this.process.pid === undefined ? [] : await descendants(this.process.pid);
+    const lines = await Promise.all(all.map(commandLine));
+    return all.filter((_, index) => lines[index]?.includes(text));
   }
 
   /** Copies the logs of the editor, of its extensions and of the language server. */
@@ -183,7 +202,13 @@ async function descendants(root: number): Promise<number[]> {
   return found;
 }
 
-async function writeJson(file: string, value: unknown): Promise<void> {
+/** The words of a process's command line, with a space between them; empty once it has ended. */
+async function commandLine(pid: number): Promise<string> {
+  const line = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+  return line.replaceAll("\0", " ").trim();
+}
+
+export async function writeJson(file: string, value: unknown): Promise<void> {
   await mkdir(join(file, ".."), { recursive: true });
   await writeFile(file, JSON.stringify(value, null, 2));
 }

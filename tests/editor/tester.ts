@@ -155,6 +155,61 @@ export class Tester {
       .toBe(true);
   }
 
+  /** Waits until no squiggle of that severity runs under `text`, which is in view. */
+  async seeNoSquiggle(severity: Severity, text: string): Promise<void> {
+    await expect(this.editorLine(text)).toBeVisible();
+    await expect
+      .poll(() => this.page.evaluate(squiggleUnder, { severity, text }), {
+        ...SLOW,
+        message: `a squiggle (${severity}) under ${text}`,
+      })
+      .toBe(false);
+  }
+
+  /** Points at the first visible occurrence of `text` in the open editor, and answers what shows up. */
+  async hover(text: string): Promise<Locator> {
+    const place = await this.placeOf(text);
+    const hover = this.page.locator(".monaco-resizable-hover .monaco-hover-content");
+    // Again from elsewhere if the editor was not ready to say anything.
+    await expect(async () => {
+      await this.page.mouse.move(place.x + 300, place.y + 100);
+      await this.page.mouse.move(place.x, place.y);
+      await expect(hover).toBeVisible({ timeout: 3_000 });
+    }).toPass(SLOW);
+    return hover;
+  }
+
+  /** Sets the cursor into the first visible occurrence of `text` in the open editor. */
+  async clickText(text: string): Promise<void> {
+    const place = await this.placeOf(text);
+    await this.page.mouse.click(place.x, place.y);
+  }
+
+  /** Opens the quick fixes at the cursor, and answers the first with that title. */
+  async openQuickFix(title: string | RegExp): Promise<Locator> {
+    const fix = this.page
+      .locator(".action-widget .monaco-list-row.action", { hasText: title })
+      .first();
+    // Again while the editor does not know yet what is marked.
+    await expect(async () => {
+      await this.page.keyboard.press("Control+.");
+      await expect(fix).toBeVisible({ timeout: 3_000 });
+    }).toPass(SLOW);
+    return fix;
+  }
+
+  /** Presses keys, as in "Control+Home", one after the other. */
+  async press(...keys: string[]): Promise<void> {
+    for (const key of keys) {
+      await this.page.keyboard.press(key);
+    }
+  }
+
+  /** A line of the open editor. */
+  editorLine(text: string): Locator {
+    return this.page.locator(".editor-instance .view-line", { hasText: text }).first();
+  }
+
   async openProblems(): Promise<void> {
     const panel = this.page.locator(".markers-panel");
     if (!(await panel.isVisible())) {
@@ -263,8 +318,13 @@ export class Tester {
     return this.page.locator(".notification-toast", { hasText: text });
   }
 
+  /** A button of a message. */
+  button(message: Locator, label: string): Locator {
+    return message.locator(".monaco-button", { hasText: label });
+  }
+
   async pressButton(message: Locator, label: string): Promise<void> {
-    await message.locator(".monaco-button", { hasText: label }).click();
+    await this.button(message, label).click();
   }
 
   /** Waits until the settings editor shows a setting. */
@@ -345,6 +405,18 @@ export class Tester {
     ).toBeVisible();
   }
 
+  /** The middle of the first visible occurrence of a text in the open editor, when it has settled. */
+  private async placeOf(text: string): Promise<{ x: number; y: number }> {
+    let place: { x: number; y: number } | undefined;
+    await expect(async () => {
+      const before = place;
+      place = await this.page.evaluate(middleOf, text);
+      expect(place, `${text} stays where it is`).toBeDefined();
+      expect(place).toEqual(before);
+    }).toPass(SLOW);
+    return place ?? { x: 0, y: 0 };
+  }
+
   private lensesOver(test: string): Promise<Lenses | undefined> {
     return this.page.evaluate(lensesOver, { lenses: LENSES, definition: `def ${test}(` });
   }
@@ -359,7 +431,7 @@ interface Lenses {
   readonly text: string;
 }
 
-// The two functions below run in the page, so each is complete in itself.
+// The functions below run in the page, so each is complete in itself.
 
 /** The group of lenses that stands over a definition, or over the decorators above it. */
 function lensesOver(sought: { lenses: string; definition: string }): Lenses | undefined {
@@ -426,4 +498,25 @@ function squiggleUnder(sought: { severity: string; text: string }): boolean {
     });
   }
   return false;
+}
+
+/** The middle of the first visible occurrence of a text in the open editor. */
+function middleOf(sought: string): { x: number; y: number } | undefined {
+  for (const line of document.querySelectorAll(".editor-instance .view-line")) {
+    const start = (line.textContent ?? "").replaceAll("\u00a0", " ").indexOf(sought);
+    const walker = document.createTreeWalker(line, NodeFilter.SHOW_TEXT);
+    let left = start + Math.floor(sought.length / 2);
+    for (let node = walker.nextNode(); start >= 0 && node !== null; node = walker.nextNode()) {
+      const length = node.textContent?.length ?? 0;
+      if (left < length) {
+        const range = document.createRange();
+        range.setStart(node, left);
+        range.setEnd(node, left + 1);
+        const box = range.getBoundingClientRect();
+        return { x: box.left + box.width / 2, y: box.top + box.height / 2 };
+      }
+      left -= length;
+    }
+  }
+  return undefined;
 }
