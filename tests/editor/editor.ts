@@ -16,8 +16,12 @@ const USER_SETTINGS = {
   "extensions.ignoreRecommendations": true,
   "git.enabled": false,
   "security.workspace.trust.startupPrompt": "never",
+  // Drawn on a canvas, a terminal's text could not be read.
+  "terminal.integrated.gpuAcceleration": "off",
   "telemetry.telemetryLevel": "off",
   "update.mode": "none",
+  // Pictures show what has come, not what is on its way.
+  "workbench.reduceMotion": "on",
   "workbench.secondarySideBar.defaultVisibility": "hidden",
   "workbench.startupEditor": "none",
   "workbench.tips.enabled": false,
@@ -41,6 +45,7 @@ export class Editor {
     private readonly process: ChildProcess,
     /** Everything that this editor writes. */
     private readonly folder: string,
+    private readonly inputs: EditorInputs,
     /** The folder that is open in it, or the first one of the workspace file. */
     readonly project: string,
     readonly url: string,
@@ -56,14 +61,7 @@ export class Editor {
     workspace: string | undefined,
     inputs: EditorInputs,
   ): Promise<Editor> {
-    await writeJson(join(folder, "data", "User", "settings.json"), {
-      ...USER_SETTINGS,
-      ...inputs.settings,
-    });
-    // Where the editor looks for paths: they are of the machine that runs the extensions.
-    await writeJson(join(folder, "data", "Machine", "settings.json"), {
-      "memlens.interpreter": inputs.interpreter,
-    });
+    await writeSettings(folder, inputs);
 
     const program = join(inputs.editorHome, "node", "bin", "node");
     const script = join(
@@ -87,6 +85,8 @@ export class Editor {
     await mkdir(temporary);
     const env = {
       ...process.env,
+      // Playwright's own, for its terminal.
+      FORCE_COLOR: undefined,
       ...inputs.environment,
       TMPDIR: temporary,
       XDG_CACHE_HOME: join(folder, "cache"),
@@ -111,7 +111,7 @@ export class Editor {
     try {
       const address = await listening(child, join(folder, "code-server.log"));
       const shown = workspace === undefined ? { folder: project } : { workspace };
-      return new Editor(child, folder, project, `${address}?${new URLSearchParams(shown)}`);
+      return new Editor(child, folder, inputs, project, `${address}?${new URLSearchParams(shown)}`);
     } catch (error) {
       await stopTree(child);
       throw error;
@@ -121,6 +121,13 @@ export class Editor {
   /** Ends the editor and every process that it started, the language server and pytest included. */
   async stop(): Promise<void> {
     await stopTree(this.process);
+  }
+
+  /** Changes what the user wrote into the settings; the open window takes it up. */
+  async changeSettings(
+    change: Partial<Pick<EditorInputs, "interpreter" | "settings">>,
+  ): Promise<void> {
+    await writeSettings(this.folder, { ...this.inputs, ...change });
   }
 
   /** The processes that this editor started whose command line contains `text`, by their ids. */
@@ -135,6 +142,17 @@ export class Editor {
     await cp(join(this.folder, "data", "logs"), target, { recursive: true, force: true });
     await cp(join(this.folder, "code-server.log"), join(target, "code-server.log"));
   }
+}
+
+async function writeSettings(
+  folder: string,
+  { interpreter, settings }: Pick<EditorInputs, "interpreter" | "settings">,
+): Promise<void> {
+  await writeJson(join(folder, "data", "User", "settings.json"), { ...USER_SETTINGS, ...settings });
+  // Where the editor looks for paths: they are of the machine that runs the extensions.
+  await writeJson(join(folder, "data", "Machine", "settings.json"), {
+    "memlens.interpreter": interpreter,
+  });
 }
 
 /** The address that the editor says it listens on; its output goes to `logFile` from the start. */

@@ -65,7 +65,6 @@ test("a test over its limit leads to the line behind it, and gets a limit that i
     await tester.open("tests/test_catalog.py", "def test_thumbnails_of_a_page");
     await tester.clickLens("test_thumbnails_of_a_page", "Run with memory limits");
     await tester.seeLenses("test_thumbnails_of_a_page", /3 cases, heaviest 1\d\.\d MiB \[16\]/);
-    await expect(tester.statusBar).toHaveText(/4 within limits/);
     await tester.screenshot("three cases");
   });
 });

@@ -25,9 +25,9 @@ export class Tester {
     await expect(this.page.locator('[id="status.problems"]')).toBeVisible(SLOW);
   }
 
-  /** Opens a file of the project by its path, at the first line that contains `at`. */
-  async open(path: string, at = ""): Promise<void> {
-    const lines = (await readFile(join(this.project, path), "utf8")).split("\n");
+  /** Opens a file of a project by its path, at the first line that contains `at`. */
+  async open(path: string, at = "", folder = this.project): Promise<void> {
+    const lines = (await readFile(join(folder, path), "utf8")).split("\n");
     const line = lines.findIndex((text) => text.includes(at)) + 1;
     expect(line, `${path} has a line with ${at}`).toBeGreaterThan(0);
 
@@ -172,6 +172,8 @@ export class Tester {
     const hover = this.page.locator(".monaco-resizable-hover .monaco-hover-content");
     // Again from elsewhere if the editor was not ready to say anything.
     await expect(async () => {
+      // One that is there already would stay as it was.
+      await this.page.keyboard.press("Escape");
       await this.page.mouse.move(place.x + 300, place.y + 100);
       await this.page.mouse.move(place.x, place.y);
       await expect(hover).toBeVisible({ timeout: 3_000 });
@@ -218,6 +220,24 @@ export class Tester {
     await expect(panel).toBeVisible();
   }
 
+  /** The tabs of files with changes that are not saved. */
+  get unsaved(): Locator {
+    return this.page.locator(".tab.dirty");
+  }
+
+  /** Waits until the window has a theme's colours. */
+  async seeTheme(name: string): Promise<void> {
+    const theme = name.replaceAll(/\W+/g, "[-_ ]?");
+    await expect(this.page.locator(".monaco-workbench")).toHaveClass(new RegExp(theme, "i"));
+  }
+
+  /** How far each text of the Memory view and of the status bar is from what is behind it. */
+  async contrasts(): Promise<Contrast[]> {
+    const rows = this.memoryView.locator(".monaco-list-row .monaco-icon-label-container");
+    const status = this.statusBar.locator("a");
+    return [...(await rows.evaluateAll(contrastsOf)), ...(await status.evaluateAll(contrastsOf))];
+  }
+
   /** Opens the Memory view by a click on the status bar. */
   async openMemoryView(): Promise<void> {
     await this.statusBar.click();
@@ -227,6 +247,23 @@ export class Tester {
   /** What the extension shows in the status bar. */
   get statusBar(): Locator {
     return this.page.locator('[id="memlens.memlens.memlens.status"]');
+  }
+
+  /** When the status bar says this, in milliseconds as of Date.now(), measured in the page. */
+  whenStatusBarSays(words: string): Promise<number> {
+    return this.statusBar.evaluate(whenItSays, words);
+  }
+
+  /** Waits until nothing turns in the status bar any more. */
+  async seeNoSpinner(): Promise<void> {
+    await expect(this.statusBar).toBeVisible();
+    await expect(this.statusBar.locator(".codicon-modifier-spin")).toHaveCount(0, SLOW);
+  }
+
+  /** The text of the terminal that is shown. */
+  get terminal(): Locator {
+    // The second one is the command that stays in sight above what it printed.
+    return this.page.locator(".terminal-wrapper.active .xterm-rows").first();
   }
 
   /** The Memory view in the Testing side bar. */
@@ -327,6 +364,30 @@ export class Tester {
     await this.button(message, label).click();
   }
 
+  /** Trusts the open workspace, in the editor for that, and closes it. */
+  async trust(): Promise<void> {
+    await this.trustEditor.getByRole("button", { name: "Trust", exact: true }).click();
+    await expect(this.trustEditor).toContainText("You trust this folder");
+    await this.page.keyboard.press("Escape");
+    await expect(this.trustEditor).toBeHidden();
+  }
+
+  /** Where the user decides about trust. */
+  get trustEditor(): Locator {
+    return this.page.locator(".workspace-trust-editor");
+  }
+
+  /** How long VS Code says that the extension took to activate, in milliseconds. */
+  async activationTime(): Promise<number> {
+    await this.runCommand("Developer: Show Running Extensions");
+    const extension = this.page.locator(".runtime-extensions-editor .extension", {
+      hasText: "memlens: test memory",
+    });
+    const words = extension.locator(".activation-time");
+    await expect(words).toHaveText(/\d+\s*ms/);
+    return Number((await words.textContent())?.match(/(\d+)\s*ms/)?.[1]);
+  }
+
   /** Waits until the settings editor shows a setting. */
   async seeSetting(name: string): Promise<void> {
     await expect(this.page.locator(`.settings-editor [data-key="${name}"]`).first()).toBeVisible();
@@ -425,6 +486,12 @@ export class Tester {
 const QUICK_INPUT = ".quick-input-widget input[type=text]";
 const LENSES = ".editor-instance .codelens-decoration";
 
+export interface Contrast {
+  readonly text: string;
+  /** From 1, the same colour, to 21, black on white. */
+  readonly contrast: number;
+}
+
 interface Lenses {
   /** Which of all the editor's groups of lenses this is. */
   readonly index: number;
@@ -519,4 +586,73 @@ function middleOf(sought: string): { x: number; y: number } | undefined {
     }
   }
   return undefined;
+}
+
+/** When an element's text contains some words. */
+function whenItSays(element: Element, words: string): Promise<number> {
+  // The element is replaced when its text changes, so what is watched is what stays.
+  const { id, ownerDocument } = element;
+  const says = () => ownerDocument.getElementById(id)?.textContent?.includes(words) ?? false;
+  return new Promise((resolve) => {
+    const observer = new MutationObserver(() => {
+      if (says()) {
+        observer.disconnect();
+        resolve(Date.now());
+      }
+    });
+    observer.observe(ownerDocument.body, { subtree: true, childList: true, characterData: true });
+  });
+}
+
+/** The contrast of every text in some elements, as of https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio */
+function contrastsOf(elements: Element[]): { text: string; contrast: number }[] {
+  type Colour = readonly [red: number, green: number, blue: number, alpha: number];
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  if (canvas === null) {
+    throw new Error("There is no canvas to read colours with.");
+  }
+  const read = (colour: string): Colour => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    const [red = 0, green = 0, blue = 0, alpha = 0] = canvas.getImageData(0, 0, 1, 1).data;
+    return [red, green, blue, alpha / 255];
+  };
+  const over = (upper: Colour, lower: Colour): Colour => {
+    const mix = (index: 0 | 1 | 2) => upper[index] * upper[3] + lower[index] * (1 - upper[3]);
+    return [mix(0), mix(1), mix(2), 1];
+  };
+  const luminance = ([red, green, blue]: Colour): number => {
+    const linear = (value: number) =>
+      value / 255 <= 0.04045 ? value / 255 / 12.92 : ((value / 255 + 0.055) / 1.055) ** 2.4;
+    return 0.2126 * linear(red) + 0.7152 * linear(green) + 0.0722 * linear(blue);
+  };
+  const contrastOf = (element: Element): number => {
+    const around: Element[] = [];
+    for (let each: Element | null = element; each !== null; each = each.parentElement) {
+      around.unshift(each);
+    }
+    let background: Colour = [255, 255, 255, 1];
+    let opacity = 1;
+    for (const each of around) {
+      const style = getComputedStyle(each);
+      background = over(read(style.backgroundColor), background);
+      opacity *= Number(style.opacity);
+    }
+    const [red, green, blue, alpha] = read(getComputedStyle(element).color);
+    const text = over([red, green, blue, alpha * opacity], background);
+    const [dark = 0, light = 0] = [luminance(text), luminance(background)].sort((a, b) => a - b);
+    return (light + 0.05) / (dark + 0.05);
+  };
+  const found: { text: string; contrast: number }[] = [];
+  for (const element of elements) {
+    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node !== null; node = walker.nextNode()) {
+      const text = node.textContent?.trim() ?? "";
+      if (text !== "" && node.parentElement !== null) {
+        found.push({ text, contrast: contrastOf(node.parentElement) });
+      }
+    }
+  }
+  return found;
 }

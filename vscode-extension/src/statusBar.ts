@@ -5,7 +5,7 @@ import * as vscode from "vscode";
 import { isRunning, type Runs } from "./running/runs";
 import type { Server } from "./server";
 import type { TestsModel } from "./tests/model";
-import { summaryWords, troubleWords } from "./tests/words";
+import { statusWords, summaryWords } from "./tests/words";
 
 export class StatusBar implements vscode.Disposable {
   private readonly item = vscode.window.createStatusBarItem(
@@ -67,7 +67,7 @@ export class StatusBar implements vscode.Disposable {
         command: "memlens.showLog",
       };
     }
-    const { tests, troubled } = this.model;
+    const { tests } = this.model;
     if (tests.length === 0) {
       return {
         text: "$(pulse) memlens",
@@ -75,12 +75,8 @@ export class StatusBar implements vscode.Disposable {
         command,
       };
     }
-    const trouble = troubleWords(tests);
     return {
-      text:
-        troubled.length === 0
-          ? `$(pulse) ${tests.length} within limits`
-          : `$(pulse) ${trouble.join(", ")}`,
+      text: `$(pulse) ${statusWords(tests)}`,
       tooltip: `memlens: ${summaryWords(tests)}. Click to see them.`,
       command,
     };

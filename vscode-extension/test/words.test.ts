@@ -6,6 +6,7 @@ import {
   measuredWords,
   sentences,
   stateOf,
+  statusWords,
   summaryWords,
 } from "../src/tests/words";
 import { leaking, MIB, measured, over } from "./tests";
@@ -87,4 +88,16 @@ test("a test in sentences", () => {
 test("all tests in a few words", () => {
   expect(summaryWords([over(A), measured(A)])).toBe("2 tests, 1 over limit");
   expect(summaryWords([measured(A)])).toBe("1 test");
+});
+
+describe("the status bar", () => {
+  const within = measured(A, { limitBytes: 4 * MIB, verdict: "passed" });
+  test.each([
+    [[over(A), leaking(A), within], "1 over limit, 1 leaking"],
+    [[within, within, measured(A)], "2 within limits"],
+    [[measured(A), measured(A)], "2 tests"],
+    [[measured(A)], "1 test"],
+  ])("%#: says %j", (tests, words) => {
+    expect(statusWords(tests)).toBe(words);
+  });
 });

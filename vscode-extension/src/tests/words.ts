@@ -116,6 +116,17 @@ export function summaryWords(tests: readonly Test[]): string {
   return [counted(tests.length, "test"), ...troubleWords(tests)].join(", ");
 }
 
+/** Returns the most important in few words: "2 over limit", else "3 within limits", else "34 tests". */
+export function statusWords(tests: readonly Test[]): string {
+  const trouble = troubleWords(tests);
+  if (trouble.length > 0) {
+    return trouble.join(", ");
+  }
+  // A test without a limit is not within one.
+  const within = tests.filter(({ verdict }) => verdict === "passed").length;
+  return within > 0 ? `${within} within limits` : counted(tests.length, "test");
+}
+
 const OUTCOMES: Readonly<Record<string, string>> = {
   passed: "passed",
   failed: "failed",
