@@ -29,7 +29,8 @@ const USER_SETTINGS = {
 
 export interface EditorInputs {
   readonly editorHome: string;
-  readonly vsix: string;
+  /** The packages of the extensions that are installed. */
+  readonly extensions: readonly string[];
   /** What the user wrote as `memlens.interpreter`. */
   readonly interpreter: string;
   /** The user's settings, besides those that keep the window quiet. */
@@ -93,7 +94,8 @@ export class Editor {
       XDG_CONFIG_HOME: join(folder, "config"),
       XDG_DATA_HOME: join(folder, "share"),
     };
-    await promisify(execFile)(program, [...common, "--install-extension", inputs.vsix], { env });
+    const installed = inputs.extensions.flatMap((vsix) => ["--install-extension", vsix]);
+    await promisify(execFile)(program, [...common, ...installed], { env });
 
     const child = spawn(
       program,

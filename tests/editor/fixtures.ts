@@ -24,6 +24,8 @@ interface Options {
   settings: Readonly<Record<string, unknown>>;
   /** More environment variables for the editor. */
   environment: Readonly<Record<string, string>>;
+  /** Packages of other extensions that the user has. */
+  extensions: readonly string[];
   /** Whether every folder is trusted from the start. */
   trusting: boolean;
   /** The workspace file that is opened; undefined when the project's folder is. */
@@ -43,6 +45,7 @@ export const test = base.extend<Options & Fixtures>({
   interpreter: [undefined, { option: true }],
   settings: [{}, { option: true }],
   environment: [{}, { option: true }],
+  extensions: [[], { option: true }],
   trusting: [true, { option: true }],
   workspace: [undefined, { option: true }],
 
@@ -63,14 +66,14 @@ export const test = base.extend<Options & Fixtures>({
   },
 
   editor: async (
-    { folder, project, workspace, interpreter, settings, environment: more, trusting },
+    { folder, project, workspace, interpreter, settings, environment: more, extensions, trusting },
     use,
     testInfo,
   ) => {
     const { editorHome, vsix, userPython } = environment();
     const editor = await Editor.start(folder, project, workspace, {
       editorHome,
-      vsix,
+      extensions: [vsix, ...extensions],
       interpreter: interpreter ?? userPython,
       settings,
       environment: more,

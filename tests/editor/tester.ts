@@ -388,6 +388,31 @@ export class Tester {
     return Number((await words.textContent())?.match(/(\d+)\s*ms/)?.[1]);
   }
 
+  /** A breakpoint in the open editor. */
+  get breakpoint(): Locator {
+    return this.page.locator(".editor-instance .codicon-debug-breakpoint").first();
+  }
+
+  /** The buttons of a debugging session that goes on. */
+  get debugToolbar(): Locator {
+    return this.page.locator(".debug-toolbar");
+  }
+
+  /** Waits until the debugger has stopped, and the open editor shows at which line. */
+  async seeStoppedAt(text: string): Promise<void> {
+    await expect(this.page.locator(".editor-instance .debug-top-stack-frame-line")).toBeVisible(
+      SLOW,
+    );
+    await expect(this.editorLine(text)).toBeVisible();
+    await expect(
+      this.page
+        .locator(
+          ".editor-instance .codicon-debug-stackframe, .editor-instance .codicon-debug-breakpoint-stackframe, .codicon-debug-stackframe",
+        )
+        .first(),
+    ).toBeVisible();
+  }
+
   /** Waits until the settings editor shows a setting. */
   async seeSetting(name: string): Promise<void> {
     await expect(this.page.locator(`.settings-editor [data-key="${name}"]`).first()).toBeVisible();
