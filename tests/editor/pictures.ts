@@ -60,11 +60,24 @@ test("the pictures", async ({ editor, tester }) => {
   await runAll(tester);
   await tester.openProblems();
   await tester.expandProblem("memory-limit-exceeded");
-  await tester.picture(join(DOCS, "editor.png"));
-
+  await tester.picture(join(DOCS, "editor.png"), join(SCREENS, "editor.png"));
   await tester.closePanel();
   await tester.picture(join(SCREENS, "run.png"));
 
-  await tester.clickLens("test_thumbnails_stay_small", "Flame graph");
-  await tester.picture(join(SCREENS, "follow.png"));
+  await tester.clickText("def test_thumbnails_stay_small");
+  await tester.openQuickFix(/limit/);
+  await tester.picture(join(SCREENS, "limit.png"));
+  await tester.press("Escape");
+
+  await tester.widenSideBar(-400);
+  await tester.open("tests/test_orders.py", "def test_report_of_a_year");
+  await tester.clickLens("test_report_of_a_year", "Flame graph");
+  await tester.flameFrame("orders_of").click();
+  await tester.seeBeside("orders.py", "def orders_of");
+  await tester.panel.getByRole("button", { name: "Reset zoom" }).click();
+  await tester.picture(join(DOCS, "flame-graph.png"), join(SCREENS, "follow.png"));
+
+  await tester.openSettings("memlens.interpreter");
+  await tester.seeSetting("memlens.interpreter");
+  await tester.pictureOfSetting("memlens.interpreter", join(SCREENS, "interpreter.png"));
 });

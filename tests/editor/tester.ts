@@ -413,6 +413,15 @@ export class Tester {
     ).toBeVisible();
   }
 
+  /** Opens the settings editor on what is sought. */
+  async openSettings(sought: string): Promise<void> {
+    // Those of the user do not have what belongs to the machine where this window runs.
+    await this.runCommand("Preferences: Open Workspace Settings");
+    await expect(this.page.locator(".settings-editor")).toBeVisible(SLOW);
+    // The search box has the keyboard then.
+    await this.page.keyboard.type(sought);
+  }
+
   /** Waits until the settings editor shows a setting. */
   async seeSetting(name: string): Promise<void> {
     await expect(this.page.locator(`.settings-editor [data-key="${name}"]`).first()).toBeVisible();
@@ -448,12 +457,25 @@ export class Tester {
     await this.page.screenshot({ path: this.artifact(name) });
   }
 
-  /** Saves what the window shows now as a file of the repository. */
-  async picture(file: string): Promise<void> {
+  /** Saves what the window shows now as files of the repository. */
+  async picture(...files: string[]): Promise<void> {
     // Neither a tooltip nor a highlighted row: the pointer is in nobody's way.
     await this.page.mouse.move(0, 0);
     await expect(this.page.locator(".monaco-hover.workbench-hover")).toHaveCount(0);
-    await this.page.screenshot({ path: file });
+    for (const path of files) {
+      await this.page.screenshot({ path });
+    }
+  }
+
+  /** As `picture`, of one setting only. */
+  async pictureOfSetting(name: string, file: string): Promise<void> {
+    await this.page
+      .locator(".settings-editor .setting-item-contents", {
+        has: this.page.locator(`[data-key="${name}"]`),
+      })
+      .or(this.page.locator(`.settings-editor .setting-item-contents[data-key="${name}"]`))
+      .first()
+      .screenshot({ path: file });
   }
 
   /** Makes the side bar wider, by so many pixels. */

@@ -5,6 +5,7 @@ import * as vscode from "vscode";
 import { SECTION } from "./client";
 import { registerCommands } from "./commands";
 import { registerFlameGraph } from "./flameGraph/register";
+import { openInterpreterSetting } from "./interpreterSetting";
 import { Interpreters } from "./interpreters";
 import { onActiveInterpreterChanged } from "./pythonExtension";
 import { Installation } from "./running/installation";
@@ -31,6 +32,7 @@ export function activate(context: vscode.ExtensionContext): void {
     runs,
     new StatusBar(model, runs, running),
     registerCommands(running, runs, view),
+    vscode.commands.registerCommand("memlens.chooseInterpreter", openInterpreterSetting),
     vscode.commands.registerCommand("memlens.showLog", () => log.show()),
     vscode.commands.registerCommand("memlens.restartServer", () => running.restart()),
     vscode.workspace.onDidChangeConfiguration(async (change) => {
