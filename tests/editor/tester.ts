@@ -97,10 +97,13 @@ export class Tester {
     await expect(this.page.locator("[id='status.editor.selection']")).toContainText(`Ln ${line},`);
   }
 
-  /** Chooses a colour theme by its name. */
+  /** Chooses a colour theme by its name, and waits until a panel that is open has it too. */
   async chooseTheme(name: string): Promise<void> {
     await this.runCommand("Preferences: Color Theme");
     await this.pick(name);
+    if ((await this.page.locator("iframe.webview.ready").count()) > 0) {
+      await expect(this.panel.locator("body")).toHaveAttribute("data-vscode-theme-name", name);
+    }
   }
 
   /** Picks an entry of the list that a command has opened. */
