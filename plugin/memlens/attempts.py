@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 Phase = Literal["setup", "call", "teardown"]
 PHASES: tuple[Phase, ...] = ("setup", "call", "teardown")
 
-#: How many stacks at the peak are kept, and the least share of the peak that is worth keeping.
-_KEPT_PEAK_STACKS = 5
+#: How many stacks at the peak are kept, and the least share of the peak that is worth keeping. A
+#: peak of some size is worth a flame graph; of many light tests little is to be stored.
+_KEPT_PEAK_STACKS = 50
+_KEPT_LIGHT_STACKS = 5
+_LIGHT = 1024 * 1024
 _KEPT_PEAK_SHARE = 0.01
 #: How many leaking stacks are kept.
 _KEPT_LEAK_STACKS = 100
@@ -113,7 +116,7 @@ class Attempt:
             measurement.peak_stacks.largest()
             if self.is_exceeded
             else measurement.peak_stacks.largest(
-                _KEPT_PEAK_STACKS, least=int(measurement.peak * _KEPT_PEAK_SHARE)
+                _most_stacks(measurement.peak), least=int(measurement.peak * _KEPT_PEAK_SHARE)
             )
         )
         self.stacks = (
@@ -137,7 +140,13 @@ class Attempt:
 
     def _kept_stacks(self) -> tuple[StackRecord, ...]:
         call = self.phases.get("call")
-        least = call.peak_bytes * _KEPT_PEAK_SHARE if call is not None else 0
-        peaks = [stack for stack in self.stacks if stack.kind == "peak"][:_KEPT_PEAK_STACKS]
+        peak = call.peak_bytes if call is not None else 0
+        least = peak * _KEPT_PEAK_SHARE
+        peaks = [stack for stack in self.stacks if stack.kind == "peak"][: _most_stacks(peak)]
         leaks = [stack for stack in self.stacks if stack.kind == "leak"][:_KEPT_LEAK_STACKS]
         return (*(stack for stack in peaks if stack.bytes >= least), *leaks)
+
+
+def _most_stacks(peak: int) -> int:
+    """Return how many stacks are kept of a *peak* in bytes."""
+    return _KEPT_LIGHT_STACKS if peak < _LIGHT else _KEPT_PEAK_STACKS

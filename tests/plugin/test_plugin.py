@@ -677,3 +677,23 @@ def test_colours_are_the_terminals(pytester: pytest.Pytester, colour: str) -> No
         result.stdout.fnmatch_lines(["*\x1b*4.0 MiB*\x1b[[]31m*test_it.py::test_over*"])
     else:
         result.stdout.fnmatch_lines(["4.0 MiB  test_it.py::test_over"])
+
+
+def test_a_heavy_tests_peak_keeps_the_stacks_for_a_flame_graph(pytester: pytest.Pytester) -> None:
+    branches = "\n".join(f"def f{n}(size): return bytearray(size)" for n in range(20))
+    pytester.makepyfile(
+        test_it=f"""{branches}
+BRANCHES = [globals()[f"f{{n}}"] for n in range(20)]
+
+def test_heavy():
+    kept = [f(100_000) for f in BRANCHES]
+
+def test_light():
+    kept = [f(1_000) for f in BRANCHES]
+"""
+    )
+    pytester.runpytest("--memray").assert_outcomes(passed=2)
+    with ResultsReader(database_path(pytester.path)) as reader:
+        kept = {test.name: len(test.stacks) for test in reader.latest_tests()}
+    assert kept["test_heavy"] >= 20
+    assert kept["test_light"] <= 5
