@@ -418,7 +418,7 @@ class MemlensServer(LanguageServer):
         for path in databases:
             self._read_soon(path.parent.parent)
         if files := changed - databases:
-            await self._bring_up_to_date(files)
+            self.spawn(self._bring_up_to_date(files))  # their disk may be slow
 
     def _read_soon(self, root: Path) -> None:
         """Read the results of the project at *root*, beside those of others: its disk may be slow.

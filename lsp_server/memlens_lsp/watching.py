@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 _INTERVAL = 0.15
 #: Looks at databases for one at all files: there may be thousands, and people write these.
 _FILES_EVERY = 5
+#: Seconds for the looks at all files; one that is still being looked at then is not waited for.
+_PATIENCE = 1.0
 #: A file written less than this many nanoseconds ago may be written again without a new time:
 #: file systems count time in steps of up to some milliseconds.
 _UNSETTLED = 50_000_000
@@ -67,6 +70,27 @@ def has_settled(look: Look) -> bool:
     return not 0 <= time.time_ns() - newest < _UNSETTLED
 
 
+class _Looking:
+    """Looks at one path after the other, off the event loop."""
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths = paths
+        #: What has been seen up to now, and what is being looked at.
+        self.looks: dict[Path, Look] = {}
+        self.at: Path | None = None
+        self.is_given_up = False
+
+    def look(self) -> None:
+        for path in self._paths:
+            if self.is_given_up:
+                return
+            self.at = path
+            look = look_at(path)
+            if not self.is_given_up:
+                self.looks[path] = look
+        self.at = None
+
+
 class Watcher:
     """Looks at files and tells which have changed. To be used from the event loop only."""
 
@@ -75,6 +99,8 @@ class Watcher:
         self._on_change = on_change
         self._seen: dict[Path, Look] = {}
         self._wake = asyncio.Event()
+        #: Folders on disks that do not answer, and the looks that wait for them.
+        self._stuck: dict[Path, asyncio.Future[None]] = {}
 
     def watch(self, paths: Mapping[Path, Look | None]) -> None:
         """Look at *paths* from now on, and at nothing else.
@@ -113,8 +139,7 @@ class Watcher:
     async def _changed(self, *, whole: bool) -> set[Path]:
         before = self._seen
         paths = [path for path in before if whole or path.name == DATABASE_NAME]
-        # Off the event loop: a file system may be slow.
-        looks = await asyncio.to_thread(lambda: {path: look_at(path) for path in paths})
+        looks = await self._look_at(paths)
         changed = {path for path, look in looks.items() if look != before[path]}
         for path in changed:
             # What is read now may already be older than a write that leaves the same stamp.
@@ -122,3 +147,27 @@ class Watcher:
             if path in self._seen:
                 self._seen[path] = looks[path] if settled else _NEVER
         return changed
+
+    async def _look_at(self, paths: Iterable[Path]) -> dict[Path, Look]:
+        """Return what *paths* look like, but for those on disks that do not answer."""
+        looks: dict[Path, Look] = {}
+        while left := [path for path in paths if path not in looks and not self._is_stuck(path)]:
+            looking = _Looking(left)
+            ended = asyncio.ensure_future(asyncio.to_thread(looking.look))
+            await asyncio.wait((ended,), timeout=_PATIENCE)
+            looking.is_given_up = True
+            looks |= looking.looks.copy()  # it may still see one more
+            place = looking.at
+            if ended.done() or place is None:
+                await ended
+                break
+            folder = place.parent.parent if place.name == DATABASE_NAME else place.parent
+            self._stuck[folder] = ended
+            ended.add_done_callback(partial(self._answers, folder))
+        return looks
+
+    def _is_stuck(self, path: Path) -> bool:
+        return bool(self._stuck) and any(path.is_relative_to(folder) for folder in self._stuck)
+
+    def _answers(self, folder: Path, _: object) -> None:
+        self._stuck.pop(folder, None)

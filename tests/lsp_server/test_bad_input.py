@@ -537,6 +537,11 @@ async def test_a_disk_that_does_not_answer_keeps_no_other_file_waiting(
         for line in (2, 3):
             editor.change(uri, line, inserted(1, "\n"))
             await asyncio.wait_for(everything_is_shown(editor, uri, line), PATIENCE)
+        quick.run(result("test_7.py::test_a", 1, 1 * MIB, 2 * MIB))
+        await editor.until(lambda: not editor.marks(quick.uri("test_7.py")))
+        quick.write("test_8.py", f"# first\n{TEST}")
+        marked = [(2, "memory-limit-exceeded")]
+        await editor.until(lambda: editor.marks(quick.uri("test_8.py")) == marked)
         assert not any(task.done() for task in waiting)
     finally:
         gate.unlink()
