@@ -84,6 +84,8 @@ class MemlensServer(LanguageServer):
         self._reading_ahead = asyncio.Lock()
         #: Projects that have or had results.
         self._found_roots: set[Path] = set()
+        #: By what name each project is known, by its root, symlinks followed.
+        self._names: dict[Path, Path] = {}
         #: Projects whose results have changed, and those that are being read.
         self._unread: set[Path] = set()
         self._reading: set[Path] = set()
@@ -374,13 +376,8 @@ class MemlensServer(LanguageServer):
 
     async def folders_changed(self) -> None:
         """Show the results of the workspace folders that there are now."""
-        folders = self.folders
         # Not those that are left: some lie too deep to be found again.
-        self._found_roots = {
-            root
-            for root in self._found_roots
-            if any(root.is_relative_to(each) or each.is_relative_to(root) for each in folders)
-        }
+        self._found_roots = set(filter(self._is_of_workspace, self._found_roots))
         if self.pulls_settings:
             await self.settings_changed(None)
         await self.find_projects()
@@ -445,12 +442,25 @@ class MemlensServer(LanguageServer):
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._results_known.wait(), _RESULTS_PATIENCE)
 
+    def _is_of_workspace(self, root: Path) -> bool:
+        return any(root.is_relative_to(each) or each.is_relative_to(root) for each in self.folders)
+
     async def _read(self, root: Path) -> None:
+        # What symlinks give several names is one project, by the name that the workspace has.
+        project = await asyncio.to_thread(real, root)
+        other = self._names.get(project, root)
+        if other != root and other in self._roots:
+            if self._is_of_workspace(other) or not self._is_of_workspace(root):
+                return
+            self.results.findings.pop(other, None)
+        self._names[project] = root
         before = self.results.findings.get(root)
         complaint = await self.results.read(root, self.settings_for(root).thresholds)
         if complaint is not None:
             self.log(complaint, types.MessageType.Warning)
-        if root not in self._roots:  # its folder was removed meanwhile
+        if self._names[project] != root:  # it is known by another name meanwhile
+            self.results.findings.pop(root, None)
+        elif root not in self._roots:  # its folder was removed meanwhile
             self.results.keep_only(self._roots)
         elif root in self.results.findings:
             self._found_roots.add(root)

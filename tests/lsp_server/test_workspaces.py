@@ -180,6 +180,36 @@ async def test_a_folder_reached_through_a_symlink_has_the_results_of_its_target(
     assert await peaks(editor, document) == [1]
 
 
+async def test_a_project_with_two_names_is_told_of_once_by_the_name_that_the_workspace_has(
+    project: Project, open_editor: OpenEditor
+) -> None:
+    target = folder(project, "target")
+    target.write("test_b.py", TEST)
+    target.run(over(), over("test_b.py"))
+    link = project.root / "link"
+    link.symlink_to(target.root)
+    editor = await open_editor(folder=link)
+    documents = [uri_of(link / "test_a.py"), target.uri("test_a.py")]
+    # First by the name that the workspace has not: the definition of something leads there.
+    for document in reversed(documents):
+        editor.open(document, TEST)
+        assert await peaks(editor, document) == [1]
+    target.run(over(peak=4 * MIB))
+
+    def is_told(document: str) -> bool:
+        return any(str(4 * MIB) in mark.message for mark in editor.diagnostics.get(document, ()))
+
+    for document in documents:
+        await editor.until(partial(is_told, document))
+        assert editor.marks(document) == [(1, "memory-limit-exceeded")]
+    assert editor.marks(uri_of(link / "test_b.py"))
+    assert not editor.marks(target.uri("test_b.py"))
+    page = await ask(editor, "memlens/tests", {})
+    assert [told["uri"] for told in page["projects"]] == [uri_of(link)]
+    history = await ask(editor, "memlens/history", {"uri": documents[1], "test": "test_a"})
+    assert len(history["results"]) == 2
+
+
 async def test_results_of_a_nested_project_are_its_own(
     project: Project, open_editor: OpenEditor
 ) -> None:
