@@ -11,8 +11,9 @@ know.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 from weakref import WeakValueDictionary
@@ -22,12 +23,14 @@ from lsprotocol import types
 from memlens_lsp.features.diagnostics import Client
 from memlens_lsp.findings import Findings
 from memlens_lsp.marks import FileNames, Marks, Moment
-from memlens_lsp.projects import real
+from memlens_lsp.projects import nearest_root, real
 from memlens_lsp.settings import Settings
 from memlens_lsp.texts import DiskTexts, OpenText, Texts
 from memlens_lsp.uris import path_of
 from memlens_lsp.watching import Look
 
+#: How many files of one project are worked on at a time.
+_AT_A_TIME = 4
 #: A report on one document of a workspace.
 WorkspaceReport = (
     types.WorkspaceFullDocumentDiagnosticReport | types.WorkspaceUnchangedDocumentDiagnosticReport
@@ -113,6 +116,8 @@ class Publisher:
         #: Who works on the text of a file, or on several (None). Others do not wait for one file:
         #: their disk may be faster, or their text shorter.
         self._turns: WeakValueDictionary[Path | None, asyncio.Lock] = WeakValueDictionary()
+        #: … and in which project: the threads are for all.
+        self._room: WeakValueDictionary[Path | None, asyncio.Semaphore] = WeakValueDictionary()
         #: How often work was begun; the last such number of each file that has been done, of all
         #: files, and of `_named`. Slower, older work must not overwrite newer one's.
         self._begun = 0
@@ -165,12 +170,18 @@ class Publisher:
 
     async def publish_text_changes(self, files: Collection[Path]) -> None:
         """Bring up to date what the texts of *files*, symlinks followed, have to do with."""
-        turn = next(iter(files)) if len(files) == 1 else None
-        async with self._turn(turn):
+        async with self._turn(files):
             await self._bring_up_to_date(lambda moment: moment.concerned(files))
 
-    def _turn(self, file: Path | None) -> asyncio.Lock:
-        return self._turns.setdefault(file, asyncio.Lock())
+    @contextlib.asynccontextmanager
+    async def _turn(self, files: Collection[Path]) -> AsyncIterator[None]:
+        """Wait until nobody else works on the text of one file, or on those of several."""
+        file = next(iter(files)) if len(files) == 1 else None
+        project = nearest_root(file, self._host.findings.keys()) or file.parent if file else None
+        turn = self._turns.setdefault(file, asyncio.Lock())
+        room = self._room.setdefault(project, asyncio.Semaphore(_AT_A_TIME))
+        async with turn, room:
+            yield
 
     async def _bring_up_to_date(
         self,
@@ -307,7 +318,7 @@ class Publisher:
             return await self._of_closed(uri)
         report = self._reports.get(opened.file, {}).get(opened.uri)
         if report is None or report.version != opened.version:
-            async with self._turn(opened.file):
+            async with self._turn({opened.file}):
                 await self._bring_up_to_date(lambda _: {opened.file}, told=opened.uri)
             report = self._reports.get(opened.file, {}).get(opened.uri)
         if report is not None:
