@@ -15,7 +15,7 @@ const A = "test_a.py::test_a";
 
 describe("a test in the tree", () => {
   test.each([
-    [measured(A), "1.0 MiB  new"],
+    [measured(A), "1.0 MiB"],
     [measured(A, { previousPeakBytes: MIB }), "1.0 MiB"],
     [over(A, { previousPeakBytes: 27 * MIB }), "30.0 MiB of 24.0 MiB  ▰▰▰▰▰▰▰▰  ▲ 11 %"],
     [
@@ -66,7 +66,7 @@ describe("the state", () => {
 
 test("a group says its heaviest and what is wrong in it", () => {
   expect(groupWords([over(A), leaking(A), measured(A)])).toBe(
-    "heaviest 30.0 MiB · 1 over limit · 1 leaking",
+    "30.0 MiB · 1 over limit · 1 leaking",
   );
   expect(groupWords([measured(A)])).toBe("1.0 MiB");
 });

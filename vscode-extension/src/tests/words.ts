@@ -67,14 +67,11 @@ export function bar(share: number): string {
   return "▰".repeat(full) + "▱".repeat(BAR_CELLS - full);
 }
 
-/** Returns what a group of tests took: "heaviest 31.2 MiB · 2 over limit · 1 leaks". */
+/** Returns what a group's heaviest test took, and what is wrong: "31.2 MiB · 2 over limit". */
 export function groupWords(tests: readonly Test[]): string {
   const peaks = tests.map(({ peakBytes }) => peakBytes);
   const heaviest = peaks.reduce((most, bytes) => Math.max(most, bytes), 0);
-  return [
-    `${tests.length > 1 ? "heaviest " : ""}${formatSize(heaviest)}`,
-    ...troubleWords(tests),
-  ].join(" · ");
+  return [formatSize(heaviest), ...troubleWords(tests)].join(" · ");
 }
 
 /** Returns ["2 over limit", "1 leaking"], without what there is none of. */
@@ -144,7 +141,7 @@ function changeWords(test: Test): string[] {
   const grown = growth(test);
   const before = test.previousPeakBytes;
   if (grown === null || before === null) {
-    return ["new"];
+    return [];
   }
   if (Math.abs(grown) < Math.max(before, 1) * NEWS) {
     return [];
