@@ -371,7 +371,9 @@ export class Tester {
   async trust(): Promise<void> {
     await this.trustEditor.getByRole("button", { name: "Trust", exact: true }).click();
     await expect(this.trustEditor).toContainText("You trust this folder");
-    await this.page.keyboard.press("Escape");
+    await this.page
+      .locator('.monaco-modal-editor-block .action-label[aria-label^="Close"]')
+      .click();
     await expect(this.trustEditor).toBeHidden();
   }
 
