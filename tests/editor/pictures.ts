@@ -60,13 +60,13 @@ test("the pictures", async ({ editor, tester }) => {
   await runAll(tester);
   await tester.openProblems();
   await tester.expandProblem("memory-limit-exceeded");
-  await tester.picture(join(DOCS, "editor.png"), join(SCREENS, "editor.png"));
+  await tester.picture(join(DOCS, "editor.png"));
   await tester.closePanel();
-  await tester.picture(join(SCREENS, "run.png"));
+  await tester.pictureOfEditors(join(SCREENS, "run.png"));
 
   await tester.clickText("def test_thumbnails_stay_small");
   await tester.openQuickFix(/limit/);
-  await tester.picture(join(SCREENS, "limit.png"));
+  await tester.pictureOfEditors(join(SCREENS, "limit.png"));
   await tester.press("Escape");
 
   await tester.widenSideBar(-400);
@@ -75,7 +75,8 @@ test("the pictures", async ({ editor, tester }) => {
   await tester.flameFrame("orders_of").click();
   await tester.seeBeside("orders.py", "def orders_of");
   await tester.panel.getByRole("button", { name: "Reset zoom" }).click();
-  await tester.picture(join(DOCS, "flame-graph.png"), join(SCREENS, "follow.png"));
+  await tester.picture(join(DOCS, "flame-graph.png"));
+  await tester.pictureOfEditors(join(SCREENS, "follow.png"), 1);
 
   await tester.openSettings("memlens.interpreter");
   await tester.seeSetting("memlens.interpreter");

@@ -475,6 +475,14 @@ export class Tester {
     }
   }
 
+  /** As `picture`, of the editors only, or of one group of them. */
+  async pictureOfEditors(file: string, group?: number): Promise<void> {
+    await this.page.mouse.move(0, 0);
+    const all = this.page.locator(".part.editor");
+    const shown = group === undefined ? all : all.locator(".editor-group-container").nth(group);
+    await shown.screenshot({ path: file });
+  }
+
   /** As `picture`, of one setting only. */
   async pictureOfSetting(name: string, file: string): Promise<void> {
     await this.page
