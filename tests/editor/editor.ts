@@ -46,7 +46,6 @@ export class Editor {
     private readonly process: ChildProcess,
     /** Everything that this editor writes. */
     private readonly folder: string,
-    private readonly inputs: EditorInputs,
     /** The folder that is open in it, or the first one of the workspace file. */
     readonly project: string,
     readonly url: string,
@@ -62,7 +61,11 @@ export class Editor {
     workspace: string | undefined,
     inputs: EditorInputs,
   ): Promise<Editor> {
-    await writeSettings(folder, inputs);
+    await writeJson(join(folder, "data", "User", "settings.json"), {
+      ...USER_SETTINGS,
+      ...inputs.settings,
+    });
+    await writeInterpreter(folder, inputs.interpreter);
 
     const program = join(inputs.editorHome, "node", "bin", "node");
     const script = join(
@@ -113,7 +116,7 @@ export class Editor {
     try {
       const address = await listening(child, join(folder, "code-server.log"));
       const shown = workspace === undefined ? { folder: project } : { workspace };
-      return new Editor(child, folder, inputs, project, `${address}?${new URLSearchParams(shown)}`);
+      return new Editor(child, folder, project, `${address}?${new URLSearchParams(shown)}`);
     } catch (error) {
       await stopTree(child);
       throw error;
@@ -125,11 +128,9 @@ export class Editor {
     await stopTree(this.process);
   }
 
-  /** Changes what the user wrote into the settings; the open window takes it up. */
-  async changeSettings(
-    change: Partial<Pick<EditorInputs, "interpreter" | "settings">>,
-  ): Promise<void> {
-    await writeSettings(this.folder, { ...this.inputs, ...change });
+  /** Changes `memlens.interpreter` where the user wrote it; the open window takes it up. */
+  async changeInterpreter(interpreter: string): Promise<void> {
+    await writeInterpreter(this.folder, interpreter);
   }
 
   /** The processes that this editor started whose command line contains `text`, by their ids. */
@@ -146,12 +147,8 @@ export class Editor {
   }
 }
 
-async function writeSettings(
-  folder: string,
-  { interpreter, settings }: Pick<EditorInputs, "interpreter" | "settings">,
-): Promise<void> {
-  await writeJson(join(folder, "data", "User", "settings.json"), { ...USER_SETTINGS, ...settings });
-  // Where the editor looks for paths: they are of the machine that runs the extensions.
+/** Writes the setting where the editor looks for paths: they are of the machine that runs extensions. */
+async function writeInterpreter(folder: string, interpreter: string): Promise<void> {
   await writeJson(join(folder, "data", "Machine", "settings.json"), {
     "memlens.interpreter": interpreter,
   });

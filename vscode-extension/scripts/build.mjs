@@ -1,5 +1,6 @@
 // Bundles the extension and its panel's page into dist/, and the licences of what went into them
-// beside them.
+// beside them. What VS Code waits for is extension.js; the language client, which is most of the
+// code, is read after that.
 
 import { readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -13,13 +14,16 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 await rm(join(root, "dist"), { recursive: true, force: true });
 const { metafile } = await build({
   absWorkingDir: root,
-  entryPoints: ["src/extension.ts"],
-  outfile: "dist/extension.js",
+  entryPoints: ["src/extension.ts", "src/client.ts"],
+  outdir: "dist",
   bundle: true,
   platform: "node",
   format: "cjs",
   target: "node20",
   external: ["vscode"],
+  plugins: [{ name: "client-apart", setup: keepClientApart }],
+  // As require(), as everything else here.
+  supported: { "dynamic-import": false },
   minify: true,
   metafile: true,
   logLevel: "warning",
@@ -27,6 +31,15 @@ const { metafile } = await build({
 const page = await buildWebview(join(root, "dist"));
 const inputs = [...Object.keys(metafile.inputs), ...usedInputs(page)];
 await writeFile(join(root, "dist", "THIRD-PARTY-LICENSES.txt"), await licences(inputs));
+
+/** Leaves our import of the client as it is. Other packages have a module of that name too. */
+function keepClientApart({ onResolve }) {
+  onResolve({ filter: /^\.\/client$/ }, ({ importer }) =>
+    importer === join(root, "src", "session.ts")
+      ? { path: "./client.js", external: true }
+      : undefined,
+  );
+}
 
 /** The inputs of which something is in the bundle: of large libraries that is only a part. */
 function usedInputs({ inputs, outputs }) {

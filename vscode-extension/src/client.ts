@@ -11,6 +11,7 @@ import {
   type LanguageClientOptions,
   type Middleware,
   RevealOutputChannelOn,
+  State,
   WorkDoneProgress,
   WorkDoneProgressCancelNotification,
 } from "vscode-languageclient/node";
@@ -18,10 +19,9 @@ import {
 import { type Crashes, MOST_CRASHES } from "./crashes";
 import type { Interpreters } from "./interpreters";
 import { RESULTS_CHANGED, type RunArgument } from "./protocol";
-import type { Progress } from "./server";
-import { answerConfiguration, forServer } from "./settings";
+import type { Progress, ServerState } from "./server";
+import { answerConfiguration, forServer, SECTION } from "./settings";
 
-export const SECTION = "memlens";
 export const RUN_COMMAND = "memlens.run";
 
 /** Commands of the server's that this extension carries out itself, and what it asks to be told. */
@@ -37,9 +37,16 @@ export interface ClientInputs {
   readonly crashes: Crashes;
   /** Tests are to be run: `memlens.run` was clicked somewhere. */
   readonly run: (argument: RunArgument) => Promise<unknown>;
+  /** It runs, or runs no more. */
+  readonly changed: (state: ServerState) => void;
   /** It has ended too often to be started again. */
   readonly gaveUp: () => void;
 }
+
+const STATES: Readonly<Partial<Record<State, ServerState>>> = {
+  [State.Starting]: "starting",
+  [State.Running]: "running",
+};
 
 /** A client that leaves it to its owner to tell the user when the server does not run. */
 export class Client extends LanguageClient {
@@ -65,6 +72,7 @@ export class Client extends LanguageClient {
         return { action: CloseAction.DoNotRestart, handled: true };
       },
     } satisfies ErrorHandler;
+    this.onDidChangeState(({ newState }) => inputs.changed(STATES[newState] ?? "stopped"));
   }
 
   override async start(): Promise<void> {

@@ -2,7 +2,6 @@
 
 import * as vscode from "vscode";
 
-import { SECTION } from "./client";
 import { registerCommands } from "./commands";
 import { registerFlameGraph } from "./flameGraph/register";
 import { openInterpreterSetting } from "./interpreterSetting";
@@ -11,6 +10,7 @@ import { onActiveInterpreterChanged } from "./pythonExtension";
 import { Installation } from "./running/installation";
 import { Runs } from "./running/runs";
 import { Session } from "./session";
+import { SECTION } from "./settings";
 import { StatusBar } from "./statusBar";
 import { TestsModel } from "./tests/model";
 import { MemoryView } from "./tests/view";

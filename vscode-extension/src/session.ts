@@ -1,9 +1,8 @@
 // The one server of a window: which interpreter it runs on, and its starts and restarts in order.
 
 import * as vscode from "vscode";
-import { State } from "vscode-languageclient/node";
 
-import { Client } from "./client";
+import type { Client } from "./client";
 import { Crashes } from "./crashes";
 import type { InterpreterSource } from "./interpreter";
 import { openInterpreterSetting } from "./interpreterSetting";
@@ -116,19 +115,21 @@ export class Session implements Server, vscode.Disposable {
       return;
     }
     this.log.info(`Python ${check.version} at ${check.path} (${FROM[chosen.source]})`);
-    const client = new Client({
+    // Only now: reading the protocol's code takes longer than all else that VS Code waits for.
+    const { Client } = await import("./client");
+    const client: Client = new Client({
       interpreter: check.path,
       interpreters: this.interpreters,
       extensionPath: this.extensionPath,
       log: this.log,
       crashes: this.crashes,
       run: (argument) => this.runTests(argument),
+      changed: (state) => {
+        if (client === this.client) {
+          void this.tell(state);
+        }
+      },
       gaveUp: () => void this.sayThatItCrashed(),
-    });
-    client.onDidChangeState(({ newState }) => {
-      if (client === this.client) {
-        void this.tell(STATES[newState] ?? "stopped");
-      }
     });
     client.onNotification(RESULTS_CHANGED, () => this.results.fire());
     this.client = client;
@@ -188,11 +189,6 @@ export class Session implements Server, vscode.Disposable {
     }
   }
 }
-
-const STATES: Readonly<Partial<Record<State, ServerState>>> = {
-  [State.Starting]: "starting",
-  [State.Running]: "running",
-};
 
 const FROM: Record<InterpreterSource, string> = {
   setting: "from the setting memlens.interpreter",

@@ -1,5 +1,7 @@
 // The settings as the server sees them: the user's own, with the interpreter resolved.
 
+export const SECTION = "memlens";
+
 /** What only a trusted workspace may have the server do. */
 export interface Given {
   /** The interpreter that was chosen and checked, in place of what was written. */
