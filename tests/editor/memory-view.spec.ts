@@ -18,7 +18,9 @@ test("all tests are listed, sorted, filtered, opened and run in the Memory view"
   await tester.memoryView.getByRole("button", { name: "Run all tests with memory limits" }).click();
   await expect(tester.statusBar).toHaveText(/2 over limit, 1 leaking/, { timeout: 90_000 });
   await expect(tester.memoryRow("test_catalog.py")).toContainText("1 over limit");
-  await expect(tester.memoryRow("test_report_of_a_year")).toContainText(/2\d\.\d MiB of 16\.0 MiB/);
+  await expect(tester.memoryRow("test_report_of_a_year")).toContainText(
+    /^2\d\.\d MiB.*of 16\.0 MiB/,
+  );
   await expect(tester.memoryRow("test_sessions_are_forgotten")).toContainText("leaks");
   await tester.screenshot("after it, the heaviest first");
 
@@ -46,7 +48,7 @@ test("all tests are listed, sorted, filtered, opened and run in the Memory view"
   await expect(tester.memoryRow("test_a_session_knows_its_customer")).toContainText(
     "tests/test_sessions.py",
   );
-  await expect(tester.memoryRow(/^test_sessions.py/)).toHaveCount(0);
+  await expect(tester.memoryRow(/MiB.*test_sessions\.py$/)).toHaveCount(0);
   await tester.screenshot("as a list");
 
   await tester.memoryRow("test_report_of_a_year").click();

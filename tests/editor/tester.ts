@@ -279,13 +279,13 @@ export class Tester {
     return this.memoryView.locator(".monaco-list-row", { hasText: text }).first();
   }
 
-  /** The labels of the Memory view's rows, from top to bottom. */
+  /** The names in the Memory view's rows, from top to bottom, without the sizes before them. */
   memoryLabels(): Promise<string[]> {
     return this.memoryView.locator(".monaco-list-row").evaluateAll((rows) =>
       rows
         .map((row) => ({
           top: row.getBoundingClientRect().top,
-          label: row.querySelector(".label-name")?.textContent ?? "",
+          label: (row.querySelector(".label-name")?.textContent ?? "").replace(/^.*?\s{2}/, ""),
         }))
         .sort((one, other) => one.top - other.top)
         .map(({ label }) => label),

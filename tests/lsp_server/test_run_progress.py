@@ -51,6 +51,11 @@ def test_what_is_known_is_shown(
     assert progress(known, now) == (words, percentage)
 
 
+def test_the_only_test_is_not_named_twice() -> None:
+    assert progress(None, "a.py::test_b", "test_b") == ("", None)
+    assert progress(results({"passed": 1}, 2), "a.py::test_b[1]", "test_b")[0].endswith("test_b[1]")
+
+
 def test_tests_that_are_not_found_are_left_out() -> None:
     tests = ["a.py::test_a", "a.py::test_b[1\n2]", "/b.py::TestC::test_c"]
     output = "ERROR: not found: /root/a.py::test_b[1\n2]\n(no match in any of [<Module a.py>])\n"

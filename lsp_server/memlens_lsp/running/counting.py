@@ -17,8 +17,11 @@ def counts(results: RunResults | None) -> str:
     return ", ".join(f"{results.outcomes[o]} {o}" for o in order if results.outcomes.get(o))
 
 
-def progress(results: RunResults | None, now: str) -> tuple[str, int | None]:
-    """Return how far a run is: in words, and in percent if that is known."""
+def progress(results: RunResults | None, now: str, title: str = "") -> tuple[str, int | None]:
+    """Return how far a run is: in words, and in percent if that is known.
+
+    The test that runs *now* is left out where the run's *title* is its name.
+    """
     words, percentage = "", None
     if results is not None:
         done, of = sum(results.outcomes.values()), results.run.collected
@@ -29,7 +32,7 @@ def progress(results: RunResults | None, now: str) -> tuple[str, int | None]:
             percentage = min(100, 100 * done // of)
         if not now and results.newest:  # a plugin that does not tell
             words += f", last {_in_file(results.newest)}"
-    if now:
+    if now and _in_file(now) != title:
         words = f"{words}, now {_in_file(now)}" if words else f"now {_in_file(now)}"
     return words, percentage
 

@@ -250,7 +250,8 @@ class Run:
             if self._news.is_set():
                 self._news.clear()
                 results = await self._read(arguments, self.plan.result_roots) or results
-            words, percentage = progress(results, await asyncio.to_thread(last_line, now))
+            running = await asyncio.to_thread(last_line, now)
+            words, percentage = progress(results, running, self.plan.title)
             if words and words != shown:
                 shown = words
                 self._display.report(words, percentage)

@@ -2,9 +2,8 @@
 
 import type { Test } from "../protocol";
 import type { KnownProject } from "./knownTests";
-import { growth, isLeaking, isOver, shareOfLimit } from "./words";
+import { growth, isLeaking, isOver, type Order, shareOfLimit } from "./words";
 
-export type Order = "peak" | "growth" | "share" | "name";
 export type Only = "all" | "over" | "leaking";
 
 /** What the user wants to see. */

@@ -5,7 +5,15 @@ import * as vscode from "vscode";
 import type { Server } from "../server";
 import type { TestsModel } from "./model";
 import { EVERYTHING, type Group, isFiltered, type Node, pathOf, type Shown, treeOf } from "./tree";
-import { groupWords, measuredWords, type State, sentences, stateOf, summaryWords } from "./words";
+import {
+  leadWords,
+  measuredWords,
+  type State,
+  sentences,
+  stateOf,
+  summaryWords,
+  troubleWords,
+} from "./words";
 
 export const VIEW = "memlens.tests";
 const REMEMBERED = "memlens.tests.shown";
@@ -98,9 +106,9 @@ export class MemoryView implements vscode.TreeDataProvider<Node>, vscode.Disposa
   }
 
   private itemOfTest(node: Node & { kind: "test" }): vscode.TreeItem {
-    const item = new vscode.TreeItem(node.label, vscode.TreeItemCollapsibleState.None);
+    const item = new vscode.TreeItem(this.labelOf(node), vscode.TreeItemCollapsibleState.None);
     item.id = node.id;
-    const words = measuredWords(node.test);
+    const words = measuredWords(node.test, this.shown.order);
     item.description = this.shown.flat ? `${words}  ${pathOf(node.test)}` : words;
     item.iconPath = ICONS[stateOf(node.test)];
     item.contextValue = "test";
@@ -112,24 +120,31 @@ export class MemoryView implements vscode.TreeDataProvider<Node>, vscode.Disposa
   private itemOfGroup(node: Group): vscode.TreeItem {
     const isOpen = node.kind === "project" || this.model.tests.length <= FEW;
     const item = new vscode.TreeItem(
-      node.label,
+      this.labelOf(node),
       isOpen ? vscode.TreeItemCollapsibleState.Expanded : vscode.TreeItemCollapsibleState.Collapsed,
     );
     item.id = node.id;
     const cases = node.kind === "cases" ? `${node.tests.length} cases` : "";
-    const count = cases === "" ? "" : `${cases} · `;
     const folder = node.kind === "file" ? folderOf(node) : "";
-    item.description = `${count}${groupWords(node.tests)}${folder === "" ? "" : ` · ${folder}`}`;
+    item.description = [cases, ...troubleWords(node.tests), folder]
+      .filter((words) => words !== "")
+      .join(" · ");
     if (node.kind === "file") {
       // Its icon is that of the user's theme, and its colour says whether it has problems.
       item.resourceUri = vscode.Uri.parse(node.uri);
     }
     item.iconPath = GROUP_ICONS[node.kind];
     item.contextValue = node.kind;
+    const tests =
+      cases === "" ? summaryWords(node.tests) : [cases, ...troubleWords(node.tests)].join(", ");
     item.accessibilityInformation = {
-      label: `${node.label}, ${cases === "" ? summaryWords(node.tests) : `${cases}, ${groupWords(node.tests)}`}`,
+      label: `${node.label}, ${leadWords(node.tests, this.shown.order)}, ${tests}`,
     };
     return item;
+  }
+
+  private labelOf(node: Node): string {
+    return `${leadWords(node.tests, this.shown.order)}  ${node.label}`;
   }
 
   private refresh(): void {

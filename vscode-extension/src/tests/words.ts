@@ -3,6 +3,9 @@
 import { counted, formatShare, formatSize } from "../../../web/src/units";
 import type { Test } from "../protocol";
 
+/** What tests may be sorted by. */
+export type Order = "peak" | "growth" | "share" | "name";
+
 /** A change of the peak by less than this share is no news. */
 const NEWS = 0.01;
 const BAR_CELLS = 8;
@@ -47,11 +50,40 @@ export function shareOfLimit({ peakBytes, limitBytes }: Test): number | null {
   return limitBytes === null || limitBytes <= 0 ? null : peakBytes / limitBytes;
 }
 
-/** Returns "31.2 MiB of 24.0 MiB  ▰▰▰▰▰▰▰▰  ▲ 12 %": the peak, a bar of its share of the limit, the rest. */
-export function measuredWords(test: Test): string {
+/**
+ * Returns what some tests are sorted by, in few words: it stands before their name, where also a narrow
+ * side bar shows it. Of several tests that of the one that has most.
+ */
+export function leadWords(tests: readonly Test[], order: Order): string {
+  const most = (values: readonly (number | null)[]) =>
+    values.reduce((one, other) => (one === null || (other ?? one) > one ? other : one), null);
+  switch (order) {
+    case "growth": {
+      const grown = most(tests.map(growth));
+      return grown === null
+        ? "new"
+        : `${grown > 0 ? "+" : grown < 0 ? "−" : "±"}${formatSize(Math.abs(grown))}`;
+    }
+    case "share": {
+      const share = most(tests.map(shareOfLimit));
+      return share === null ? "no limit" : formatShare(share);
+    }
+    default:
+      return formatSize(most(tests.map(({ peakBytes }) => peakBytes)) ?? 0);
+  }
+}
+
+/**
+ * Returns the rest of what is known of a test, after `leadWords`: "of 24.0 MiB  ▰▰▰▰▰▰▰▰  ▲ 12 %", with
+ * the peak where that is not what tests are sorted by.
+ */
+export function measuredWords(test: Test, order: Order): string {
   const share = shareOfLimit(test);
+  const leadsWithPeak = order === "peak" || order === "name";
   const words = [
-    peakWords(test),
+    ...(leadsWithPeak
+      ? limitWords(test)
+      : [[formatSize(test.peakBytes), ...limitWords(test)].join(" ")]),
     ...(isLeaking(test) ? [`⚠ ${leakWords(test)}`] : []),
     ...(share === null ? [] : [bar(share)]),
     ...changeWords(test),
@@ -65,13 +97,6 @@ export function bar(share: number): string {
   const most = share < 1 ? BAR_CELLS - 1 : BAR_CELLS;
   const full = Math.min(Math.max(Math.round(share * BAR_CELLS), share > 0 ? 1 : 0), most);
   return "▰".repeat(full) + "▱".repeat(BAR_CELLS - full);
-}
-
-/** Returns what a group's heaviest test took, and what is wrong: "31.2 MiB · 2 over limit". */
-export function groupWords(tests: readonly Test[]): string {
-  const peaks = tests.map(({ peakBytes }) => peakBytes);
-  const heaviest = peaks.reduce((most, bytes) => Math.max(most, bytes), 0);
-  return [formatSize(heaviest), ...troubleWords(tests)].join(" · ");
 }
 
 /** Returns ["2 over limit", "1 leaking"], without what there is none of. */
@@ -132,9 +157,8 @@ const OUTCOMES: Readonly<Record<string, string>> = {
   xpassed: "passed, unexpectedly",
 };
 
-function peakWords({ peakBytes, limitBytes }: Test): string {
-  const peak = formatSize(peakBytes);
-  return limitBytes === null ? peak : `${peak} of ${formatSize(limitBytes)}`;
+function limitWords({ limitBytes }: Test): string[] {
+  return limitBytes === null ? [] : [`of ${formatSize(limitBytes)}`];
 }
 
 function changeWords(test: Test): string[] {
