@@ -49,11 +49,12 @@ test.describe("with an environment that the user wants left alone", () => {
     await tester.seeNoSpinner();
 
     await tester.clickLens(TEST, "Run with memory limits");
-    const message = tester.notification("not installed");
+    await tester.seeNoSpinner();
+    const message = await tester.listedNotification("not installed");
     await expect(message).toContainText("pytest");
     await expect(tester.button(message, "Show log")).toBeVisible();
     await expect(tester.button(message, "Install and run")).toHaveCount(0);
-    await expect(tester.notification("")).toHaveCount(1);
+    await expect(await tester.listedNotification("")).toHaveCount(1);
     await tester.screenshot("the second time");
   });
 });

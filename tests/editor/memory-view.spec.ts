@@ -48,7 +48,7 @@ test("all tests are listed, sorted, filtered, opened and run in the Memory view"
   await expect(tester.memoryRow("test_a_session_knows_its_customer")).toContainText(
     "tests/test_sessions.py",
   );
-  await expect(tester.memoryRow(/MiB.*test_sessions\.py$/)).toHaveCount(0);
+  expect(await tester.memoryLabels()).not.toContain("test_sessions.py");
   await tester.screenshot("as a list");
 
   await tester.memoryRow("test_report_of_a_year").click();

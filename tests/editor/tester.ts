@@ -309,7 +309,12 @@ export class Tester {
   /** Chooses an entry of the menu behind a button in the Memory view's title. */
   async chooseInMemoryView(button: string, entry: string): Promise<void> {
     await this.pressInMemoryView(button);
-    await this.page.getByRole("menuitem", { name: entry }).click();
+    const item = this.page.getByRole("menuitem", { name: entry });
+    // A menu takes no click in its first moment: it could be the one that opened it.
+    await expect(async () => {
+      await item.click({ timeout: 2_000 });
+      await expect(item).toBeHidden({ timeout: 1_000 });
+    }).toPass(SLOW);
   }
 
   /** Waits until the cursor is on that line of that file. */
@@ -354,6 +359,16 @@ export class Tester {
 
   notification(text: string): Locator {
     return this.page.locator(".notification-toast", { hasText: text });
+  }
+
+  /** As `notification`, of the list behind the bell: what came too quickly is shown only there. */
+  async listedNotification(text: string): Promise<Locator> {
+    const list = this.page.locator(".notifications-center");
+    if (!(await list.isVisible())) {
+      await this.page.locator('[id="status.notifications"]').click();
+    }
+    await expect(list).toBeVisible();
+    return list.locator(".notification-list-item", { hasText: text });
   }
 
   /** A button of a message. */
