@@ -13,8 +13,10 @@ export interface Program {
 
 /** Runs a program in a terminal of its own. Returns its exit code when it has ended; undefined if it was ended. */
 export async function runInTerminal(program: Program): Promise<number | undefined> {
+  // By this VS Code tells tasks apart: two of the same definition never run at once, whatever their names.
+  const id = JSON.stringify([program.name, program.folder.toString()]);
   const task = new vscode.Task(
-    { type: "memlens" },
+    { type: "memlens", id },
     vscode.workspace.getWorkspaceFolder(program.folder) ?? vscode.TaskScope.Workspace,
     program.name,
     "memlens",
@@ -32,7 +34,7 @@ export async function runInTerminal(program: Program): Promise<number | undefine
   const subscriptions: vscode.Disposable[] = [];
   try {
     const ended = new Promise<number | undefined>((resolve) => {
-      const isOurs = (execution: vscode.TaskExecution) => execution.task.name === program.name;
+      const isOurs = (execution: vscode.TaskExecution) => execution.task.definition.id === id;
       subscriptions.push(
         vscode.tasks.onDidEndTaskProcess(({ execution, exitCode }) => {
           if (isOurs(execution)) {
