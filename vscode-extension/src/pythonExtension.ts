@@ -12,9 +12,14 @@ export async function activeInterpreter(
   if (api === undefined) {
     return undefined;
   }
-  const active = api.environments.getActiveEnvironmentPath(folder);
-  const resolved = await api.environments.resolveEnvironment(active);
-  return resolved?.executable.uri?.fsPath;
+  try {
+    const active = api.environments.getActiveEnvironmentPath(folder);
+    const resolved = await api.environments.resolveEnvironment(active);
+    return resolved?.executable.uri?.fsPath;
+  } catch (error) {
+    log.warn(`The Python extension did not tell its interpreter, so that is not used: ${error}`);
+    return undefined;
+  }
 }
 
 /** Calls `changed` whenever the user picks another interpreter in the Python extension. */

@@ -101,8 +101,10 @@ export class Session implements Server, vscode.Disposable {
   }
 
   private inTurn(work: () => Promise<void>): Promise<void> {
-    this.turn = this.turn.then(work).catch((error) => {
+    this.turn = this.turn.then(work).catch(async (error) => {
       this.log.error(error instanceof Error ? error : `${error}`);
+      // Else it would seem to be starting for ever.
+      await this.tell(this.client?.isRunning() ? "running" : "stopped");
       void this.offerLog("memlens did not start: a fault of its own, which the log has.");
     });
     return this.turn;
