@@ -5,12 +5,17 @@ import * as readline from "node:readline";
 import * as vscode from "vscode";
 import {
   CloseAction,
+  ErrorCodes,
   type ErrorHandler,
   ExecuteCommandRequest,
   LanguageClient,
   type LanguageClientOptions,
+  MessageType,
   type Middleware,
+  ResponseError,
   RevealOutputChannelOn,
+  ShowMessageNotification,
+  type ShowMessageParams,
   State,
   WorkDoneProgress,
   WorkDoneProgressCancelNotification,
@@ -18,6 +23,7 @@ import {
 
 import { type Crashes, MOST_CRASHES } from "./crashes";
 import type { Interpreters } from "./interpreters";
+import { withoutLinks } from "./plainWords";
 import { RESULTS_CHANGED, type RunArgument } from "./protocol";
 import type { Progress, ServerState } from "./server";
 import { answerConfiguration, forServer, SECTION } from "./settings";
@@ -72,6 +78,8 @@ export class Client extends LanguageClient {
         return { action: CloseAction.DoNotRestart, handled: true };
       },
     } satisfies ErrorHandler;
+    // In place of the client's own, which would make links of what a test's id has.
+    this.onNotification(ShowMessageNotification.type, show);
     this.onDidChangeState(({ newState }) => inputs.changed(STATES[newState] ?? "stopped"));
   }
 
@@ -113,6 +121,13 @@ export class Client extends LanguageClient {
         arguments: [argument],
         workDoneToken,
       });
+    } catch (error) {
+      if (error instanceof ResponseError && error.code === ErrorCodes.PendingResponseRejected) {
+        throw new Error(
+          "the language server has ended meanwhile, or was restarted. Run them again.",
+        );
+      }
+      throw error;
     } finally {
       for (const subscription of subscriptions) {
         subscription.dispose();
@@ -125,6 +140,21 @@ export class Client extends LanguageClient {
     await this.sendNotification("workspace/didChangeConfiguration", {
       settings: { [SECTION]: settingsFor(this.inputs.interpreter) },
     });
+  }
+}
+
+/** Shows a message of the server's. */
+function show({ type, message }: ShowMessageParams): void {
+  const words = withoutLinks(message);
+  switch (type) {
+    case MessageType.Error:
+      void vscode.window.showErrorMessage(words);
+      break;
+    case MessageType.Warning:
+      void vscode.window.showWarningMessage(words);
+      break;
+    default:
+      void vscode.window.showInformationMessage(words);
   }
 }
 

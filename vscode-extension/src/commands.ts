@@ -2,6 +2,7 @@
 
 import * as vscode from "vscode";
 
+import { reason, withoutLinks } from "./plainWords";
 import { COMMAND_LINE, type CommandLine, type RunArgument, TEST_AT, type TestAt } from "./protocol";
 import { debug } from "./running/debugging";
 import { isReadyToRun, type Runs } from "./running/runs";
@@ -87,7 +88,14 @@ export function registerCommands(server: Server, runs: Runs, view: MemoryView): 
   };
   return vscode.Disposable.from(
     ...Object.entries(commands).map(([name, command]) =>
-      vscode.commands.registerCommand(`memlens.${name}`, command),
+      vscode.commands.registerCommand(`memlens.${name}`, async (...args: never[]) => {
+        try {
+          await command(...args);
+        } catch (error) {
+          // VS Code would show a dialog about a command that "resulted in an error".
+          void vscode.window.showErrorMessage(`memlens: ${reason(error)}`);
+        }
+      }),
     ),
   );
 }
@@ -134,7 +142,7 @@ async function openTest(node?: Node): Promise<void> {
     });
   } catch {
     void vscode.window.showWarningMessage(
-      `memlens: ${vscode.Uri.parse(node.uri).fsPath} is not there any more.`,
+      withoutLinks(`memlens: ${vscode.Uri.parse(node.uri).fsPath} is not there any more.`),
     );
   }
 }

@@ -7,6 +7,7 @@ import { Crashes } from "./crashes";
 import type { InterpreterSource } from "./interpreter";
 import { openInterpreterSetting } from "./interpreterSetting";
 import type { ChosenInterpreter, Interpreters } from "./interpreters";
+import { withoutLinks } from "./plainWords";
 import { RESULTS_CHANGED, type RunArgument } from "./protocol";
 import type { Progress, Server, ServerState } from "./server";
 
@@ -184,7 +185,7 @@ export class Session implements Server, vscode.Disposable {
 
   /** An error message with a button to the log and, where asked for, one that may help. */
   private async offerLog(message: string, ...more: string[]): Promise<void> {
-    const picked = await vscode.window.showErrorMessage(message, ...more, "Show log");
+    const picked = await vscode.window.showErrorMessage(withoutLinks(message), ...more, "Show log");
     if (picked === "Show log") {
       this.log.show();
     } else if (picked === "Restart server") {

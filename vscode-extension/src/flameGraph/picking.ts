@@ -4,6 +4,7 @@ import * as vscode from "vscode";
 
 import type { Subject } from "../../../web/src/panel/messages";
 import { formatSize } from "../../../web/src/units";
+import { reason, withoutIcons } from "../plainWords";
 import { type Page, TESTS } from "../protocol";
 import type { Asking } from "../server";
 
@@ -18,8 +19,9 @@ export async function pickTest(server: Asking): Promise<Subject | undefined> {
   try {
     items = await measuredTests(server);
   } catch (error) {
-    const why = error instanceof Error ? error.message : error;
-    void vscode.window.showErrorMessage(`memlens cannot read which tests were measured: ${why}`);
+    void vscode.window.showErrorMessage(
+      `memlens cannot read which tests were measured: ${reason(error)}`,
+    );
     return undefined;
   }
   if (items.length === 0) {
@@ -47,8 +49,10 @@ async function measuredTests(server: Asking): Promise<Item[]> {
       for (const { uri, test, id, peakBytes } of tests) {
         const file = id.slice(0, -test.length).replace(/::$/, "");
         items.push({
-          label: test,
-          description: `${formatSize(peakBytes)} · ${page.projects.length > 1 ? `${name}/` : ""}${file}`,
+          label: withoutIcons(test),
+          description: withoutIcons(
+            `${formatSize(peakBytes)} · ${page.projects.length > 1 ? `${name}/` : ""}${file}`,
+          ),
           subject: { uri, test },
           peak: peakBytes,
         });

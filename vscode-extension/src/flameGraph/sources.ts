@@ -2,6 +2,8 @@
 
 import * as vscode from "vscode";
 
+import { withoutLinks } from "../plainWords";
+
 /** The line that was opened last is marked until another is, or the cursor is moved. */
 export class Sources implements vscode.Disposable {
   private readonly mark = vscode.window.createTextEditorDecorationType({
@@ -34,7 +36,9 @@ export class Sources implements vscode.Disposable {
       document = await vscode.workspace.openTextDocument(file);
     } catch {
       void vscode.window.showWarningMessage(
-        `memlens cannot open ${file.fsPath}, where this was called: is it still there?`,
+        withoutLinks(
+          `memlens cannot open ${file.fsPath}, where this was called: is it still there?`,
+        ),
       );
       return;
     }

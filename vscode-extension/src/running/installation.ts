@@ -4,6 +4,7 @@ import { execFile } from "node:child_process";
 import * as os from "node:os";
 import * as vscode from "vscode";
 import { openInterpreterSetting } from "../interpreterSetting";
+import { withoutLinks } from "../plainWords";
 import type { Outcome } from "../protocol";
 import { chooseInstaller, PACKAGE } from "./installers";
 import { runInTerminal } from "./terminal";
@@ -28,7 +29,7 @@ export class Installation {
     }
     const [install, choose, never] = ["Install and run", "Choose interpreter", "Not now"] as const;
     const picked = await vscode.window.showWarningMessage(
-      `memlens measures tests with ${PACKAGE}, which is not installed for ${python}.`,
+      withoutLinks(`memlens measures tests with ${PACKAGE}, which is not installed for ${python}.`),
       install,
       choose,
       never,
@@ -72,7 +73,7 @@ export class Installation {
   }
 
   private async tell(message: string): Promise<void> {
-    if ((await vscode.window.showErrorMessage(message, "Show log")) === "Show log") {
+    if ((await vscode.window.showErrorMessage(withoutLinks(message), "Show log")) === "Show log") {
       this.showLog();
     }
   }

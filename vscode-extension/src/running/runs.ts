@@ -2,6 +2,7 @@
 
 import * as vscode from "vscode";
 
+import { reason, withoutLinks } from "../plainWords";
 import type { Outcome, RunArgument } from "../protocol";
 import type { Progress, Server } from "../server";
 import type { Installation } from "./installation";
@@ -59,7 +60,7 @@ export class Runs implements vscode.Disposable {
               run.progress = progress;
               const { message, percentage = reported } = progress;
               shown.report({
-                ...(message === undefined ? {} : { message }),
+                ...(message === undefined ? {} : { message: withoutLinks(message) }),
                 increment: Math.max(percentage - reported, 0),
               });
               reported = Math.max(percentage, reported);
@@ -70,7 +71,9 @@ export class Runs implements vscode.Disposable {
         },
       );
     } catch (error) {
-      void vscode.window.showErrorMessage(`memlens: the tests were not run: ${reason(error)}`);
+      void vscode.window.showErrorMessage(
+        `memlens: the tests were not run to the end: ${reason(error)}`,
+      );
       return undefined;
     } finally {
       this.going.delete(run);
@@ -94,8 +97,4 @@ export async function isReadyToRun(): Promise<boolean> {
     await vscode.workspace.saveAll(false);
   }
   return true;
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
