@@ -59,6 +59,8 @@ export class FlameGraphPanel implements vscode.Disposable {
   private focus: Focus | null = null;
   /** The page listens: it is loaded, which it is anew whenever its tab comes to the front. */
   private isListening = false;
+  /** Its tab was closed: the editor's part of it can be asked nothing any more. */
+  private isDisposed = false;
   /** A graph of this test was shown. */
   private wasMeasured = false;
 
@@ -128,6 +130,7 @@ export class FlameGraphPanel implements vscode.Disposable {
   }
 
   dispose(): void {
+    this.isDisposed = true;
     this.asked += 1;
     vscode.Disposable.from(...this.disposables).dispose();
   }
@@ -155,7 +158,7 @@ export class FlameGraphPanel implements vscode.Disposable {
     }
     this.isRefreshing = true;
     try {
-      while (this.isStale && this.panel.visible) {
+      while (this.isStale && !this.isDisposed && this.panel.visible) {
         this.isStale = false;
         await this.refreshOnce();
       }
@@ -199,6 +202,9 @@ export class FlameGraphPanel implements vscode.Disposable {
   }
 
   private tell(shown: Shown): void {
+    if (this.isDisposed) {
+      return;
+    }
     this.shown = shown;
     if (shown.type === "graph") {
       // Without its parameters a test is its heaviest case: from now on it is that one.
@@ -260,6 +266,9 @@ export class FlameGraphPanel implements vscode.Disposable {
       }
     } catch {
       // Without a server it is where it was.
+    }
+    if (this.isDisposed) {
+      return;
     }
     await this.sources.open(call.uri, line, { focus, panel: this.panel.viewColumn });
   }
