@@ -19,6 +19,9 @@ export class TestsModel implements vscode.Disposable {
   // Something has changed since the update that is under way began.
   private isStale = false;
   private all: KnownProject[] = [];
+  // Of all projects. Kept, as it is asked for with every line of the view that is drawn.
+  private every: readonly Test[] = [];
+  private inTrouble: readonly Test[] = [];
   private tellsAll = false;
 
   constructor(
@@ -50,12 +53,12 @@ export class TestsModel implements vscode.Disposable {
   }
 
   get tests(): readonly Test[] {
-    return this.all.flatMap(({ tests }) => tests);
+    return this.every;
   }
 
   /** The tests that are over a limit or leak. */
   get troubled(): readonly Test[] {
-    return this.tests.filter((test) => isOver(test) || isLeaking(test));
+    return this.inTrouble;
   }
 
   private update(): void {
@@ -77,6 +80,8 @@ export class TestsModel implements vscode.Disposable {
         this.known.clear();
       }
       this.all = this.known.projects;
+      this.every = this.all.flatMap(({ tests }) => tests);
+      this.inTrouble = this.every.filter((test) => isOver(test) || isLeaking(test));
       this.changed.fire();
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
