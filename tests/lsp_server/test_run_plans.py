@@ -140,6 +140,7 @@ def test_tests_are_called_as_people_call_them() -> None:
     assert title_of(path, ["TestA::test_b[1]"], ROOT) == "TestA::test_b[1]"
     assert title_of(path, [], ROOT) == "tests/test_a.py"
     assert title_of(path, ["a", "b"], ROOT) == "2 tests"
+    assert title_of(ROOT, ["test_a.py", "test_b.py"], ROOT) == "2 files"
     assert title_of(ROOT, [], ROOT) == "project"
 
 

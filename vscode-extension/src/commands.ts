@@ -6,6 +6,7 @@ import { reason, withoutLinks } from "./plainWords";
 import { COMMAND_LINE, type CommandLine, type RunArgument, TEST_AT, type TestAt } from "./protocol";
 import { debug } from "./running/debugging";
 import { isReadyToRun, type Runs } from "./running/runs";
+import { type Place, requestsFor } from "./running/selected";
 import { runInTerminal } from "./running/terminal";
 import type { Server } from "./server";
 import type { Node } from "./tests/tree";
@@ -47,10 +48,15 @@ export function registerCommands(server: Server, runs: Runs, view: MemoryView): 
   // The menu names the file, or several; the palette does not.
   const file = (how: How) => async (clicked?: vscode.Uri, selected?: readonly vscode.Uri[]) => {
     const active = vscode.window.activeTextEditor?.document.uri;
-    const uris = selected?.length
-      ? selected
-      : [clicked ?? active].filter((uri) => uri !== undefined);
-    await Promise.all(uris.map((uri) => how({ uri: uri.toString() })));
+    const one = clicked ?? active;
+    if (selected === undefined || selected.length < 2) {
+      if (one !== undefined) {
+        await how({ uri: one.toString() });
+      }
+    } else if (await isReadyToRun()) {
+      // Asked once for all.
+      await Promise.all(requestsFor(await Promise.all(selected.map(placeOf))).map(how));
+    }
   };
   const node = (how: How) => async (node?: Node) => {
     if (node !== undefined) {
@@ -98,6 +104,14 @@ export function registerCommands(server: Server, runs: Runs, view: MemoryView): 
       }),
     ),
   );
+}
+
+async function placeOf(uri: vscode.Uri): Promise<Place> {
+  const { type } = await vscode.workspace.fs.stat(uri);
+  return {
+    uri: uri.toString().replace(/\/$/, ""),
+    isFolder: (type & vscode.FileType.Directory) !== 0,
+  };
 }
 
 /** The test, class or file at the cursor. Says so if there is none. */

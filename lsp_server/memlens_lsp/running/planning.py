@@ -99,7 +99,8 @@ def title_of(path: Path, tests: Sequence[str], root: Path) -> str:
     if len(tests) == 1:
         return tests[0]
     if tests:
-        return f"{len(tests)} tests"
+        are_files = all(test.endswith(".py") for test in tests)
+        return f"{len(tests)} {'files' if are_files else 'tests'}"
     return root.name or str(root) if path == root else _name(path, root)
 
 
