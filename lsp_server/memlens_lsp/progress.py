@@ -32,7 +32,7 @@ class Progress:
         self.token = str(uuid.uuid4()) if token is None else token
         #: Whether the client shows it; it may take its time to say so.
         self._is_shown = False
-        self._is_of_client = token is not None
+        self.is_of_client = token is not None
         self._has_ended = False
         self._is_begun = False
         #: What each of its runs said last, and how far it is in percent.
@@ -47,7 +47,7 @@ class Progress:
             self._report()
             return
         self._is_begun = True
-        if self._is_of_client:
+        if self.is_of_client:
             self._show()
         elif self._server.offers_progress:
             self._server.spawn(self._create())
@@ -146,8 +146,12 @@ class RunDisplay:
         self._server.log(message)
 
     def problem(self, message: str, missing: str | None = None) -> None:
-        """Show *message* to the user, unless the client offers to install what is *missing*."""
-        if missing is not None and INSTALL_COMMAND in self._server.client_commands:
+        """Show *message* to the user, unless the client offers to install what is *missing*.
+
+        It can only where it is told: a run after a save has no answer that anybody waits for.
+        """
+        is_told = self._progress.is_of_client
+        if missing is not None and is_told and INSTALL_COMMAND in self._server.client_commands:
             self._server.log(message, types.MessageType.Error)
         else:
             self._server.show(message, types.MessageType.Error)

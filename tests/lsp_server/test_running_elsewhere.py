@@ -137,6 +137,16 @@ async def test_names_that_no_command_line_holds_become_their_files(
         await ask(editor, "memlens/commandLine", {"uri": uri_of(file), "tests": []})
 
 
+async def test_whole_files_of_a_folder_are_one_run(project: Project, editor: Editor) -> None:
+    names = ["test_cart.py", "test_shop.py"]
+    for name in names:
+        project.write(f"tests/{name}", SHOP)
+    asked = {"uri": uri_of(project.root / "tests"), "tests": names}
+    (line,) = await ask(editor, "memlens/commandLine", asked)
+    assert line["arguments"][-2:] == [f"tests/{name}" for name in names]
+    assert line["title"] == "2 files"
+
+
 async def test_a_client_that_installs_is_told_what_is_missing_instead_of_its_user(
     project: Project, open_editor: OpenEditor, tmp_path: Path
 ) -> None:
@@ -175,6 +185,21 @@ async def test_a_saved_test_file_is_run_where_that_is_wanted(
     with ResultsReader(database_path(project.root)) as reader:
         assert len(reader.runs()) == 1
     assert len(ran(project.root)) == 3
+
+
+async def test_what_a_run_after_a_save_lacks_is_told_to_the_user_of_any_client(
+    project: Project, open_editor: OpenEditor, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "empty", symlinks=True)
+    python = str(tmp_path / "empty" / "bin" / "python")
+    file = project.write("test_shop.py", SHOP)
+    settings = {"interpreter": python, "runOnSave": True}
+    editor = await open_editor(options={"commands": ["memlens.install"]}, configuration=settings)
+    editor.open(uri_of(file), SHOP)
+    saved = types.TextDocumentIdentifier(uri_of(file))
+    editor.text_document_did_save(types.DidSaveTextDocumentParams(saved))
+    await editor.until(lambda: bool(editor.messages))
+    assert "pytest is not installed" in editor.messages[0].message
 
 
 async def test_saving_runs_nothing_by_default(project: Project, editor: Editor) -> None:
