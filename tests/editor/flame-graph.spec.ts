@@ -34,7 +34,7 @@ test("the stacks of a test's peak are seen, followed to the code and compared", 
   await tester.screenshot("the line of a frame");
   // … until one goes there.
   await panel.getByRole("button", { name: `shop/catalog.py:${line}` }).click();
-  await tester.seeCursor("catalog.py", line);
+  await tester.seeCursorAt("catalog.py", line);
 
   await panel.getByRole("button", { name: "Reset zoom" }).click();
 

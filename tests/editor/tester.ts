@@ -91,12 +91,6 @@ export class Tester {
     ).toBeVisible();
   }
 
-  /** Waits until the cursor is on a line of a file. */
-  async seeCursor(file: string, line: number): Promise<void> {
-    await expect(this.page.locator(`.tab.active[data-resource-name="${file}"]`)).toBeVisible(SLOW);
-    await expect(this.page.locator("[id='status.editor.selection']")).toContainText(`Ln ${line},`);
-  }
-
   /** Chooses a colour theme, and waits until the window and a panel that is open have it. */
   async chooseTheme(name: string): Promise<void> {
     await this.runCommand("Preferences: Color Theme");

@@ -2,7 +2,7 @@
 
 import * as vscode from "vscode";
 
-import { isRunning, type Runs } from "./running/runs";
+import type { Runs } from "./running/runs";
 import type { Server } from "./server";
 import type { TestsModel } from "./tests/model";
 import { statusWords, summaryWords } from "./tests/words";
@@ -44,8 +44,9 @@ export class StatusBar implements vscode.Disposable {
 
   private content(): { text: string; tooltip: string; command: string } {
     const command = "memlens.tests.focus";
-    if (isRunning(this.runs.progress)) {
-      const { percentage, message } = this.runs.progress;
+    const { progress } = this.runs;
+    if (progress !== undefined) {
+      const { percentage, message } = progress;
       const share = percentage === undefined ? "" : ` ${percentage} %`;
       return {
         text: `$(sync~spin) memlens${share}`,

@@ -82,11 +82,6 @@ export class Runs implements vscode.Disposable {
   }
 }
 
-/** Whether tests are running, and how far. */
-export function isRunning(progress: Progress | undefined): progress is Progress {
-  return progress !== undefined;
-}
-
 /** Tests run from disk and run code of the workspace: it must be trusted, and its edits saved. */
 export async function isReadyToRun(): Promise<boolean> {
   if (!(await isTrusted())) {

@@ -80,7 +80,7 @@ export class TestsModel implements vscode.Disposable {
         this.known.clear();
       }
       this.all = this.known.projects;
-      this.every = this.all.flatMap(({ tests }) => tests);
+      this.every = this.known.tests;
       this.inTrouble = this.every.filter((test) => isOver(test) || isLeaking(test));
       this.changed.fire();
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));

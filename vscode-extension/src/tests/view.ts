@@ -53,10 +53,6 @@ export class MemoryView implements vscode.TreeDataProvider<Node>, vscode.Disposa
     vscode.Disposable.from(...this.subscriptions).dispose();
   }
 
-  getShown(): Shown {
-    return this.shown;
-  }
-
   /** Shows other tests, or in another order, and remembers that for this workspace. */
   async show(change: Partial<Shown>): Promise<void> {
     this.shown = { ...this.shown, ...change };
@@ -176,13 +172,8 @@ export class MemoryView implements vscode.TreeDataProvider<Node>, vscode.Disposa
           : this.model.tests.length === 0
             ? "empty"
             : "shown";
-    for (const [key, value] of Object.entries({
-      state,
-      order,
-      only,
-      flat,
-      filtered: isFiltered(this.shown),
-    })) {
+    const context = { state, flat, filtered: isFiltered(this.shown) };
+    for (const [key, value] of Object.entries(context)) {
       void vscode.commands.executeCommand("setContext", `memlens.tests.${key}`, value);
     }
   }
