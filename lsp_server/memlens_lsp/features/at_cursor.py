@@ -25,16 +25,15 @@ def at_cursor(known: Overview, line: int) -> AtCursor | None:
     None if nothing there could be run.
     """
     extents = {
-        (place.line, place.first_line, place.last_line)
+        place.line: (place.first_line, place.last_line)
         for places in definitions(known.file.text).values()
         for place in places
     }
-    around = [
-        (last - first, subject)
-        for subject in known.subjects
-        for start, first, last in extents
-        if subject.kind != "file" and subject.line == start and first <= line <= last
-    ]
+    around = []
+    for subject in known.subjects:
+        first, last = extents.get(subject.line, (0, 0))
+        if subject.kind != "file" and first <= line <= last:
+            around.append((last - first, subject))
     if around:
         return _told(min(around, key=lambda one: one[0])[1])
     return next((_told(subject) for subject in known.subjects if subject.kind == "file"), None)
