@@ -62,6 +62,19 @@ test("results of a run in any terminal show up by themselves", async ({ editor, 
   });
 });
 
+test("lenses come though the keyboard leaves the editor while the server starts", async ({
+  tester,
+}) => {
+  await tester.open("tests/test_catalog.py", "def test_thumbnails_stay_small");
+  // VS Code asks for lenses a quarter of a second after there are some, if the editor has the keyboard until then.
+  await expect(async () => {
+    await tester.press("Control+1", "Control+0");
+    await expect(tester.statusBar.locator(".codicon-pulse")).toBeVisible({ timeout: 1 });
+  }).toPass({ intervals: [1], timeout: 60_000 });
+  await tester.press("Control+1", "Control+0");
+  await tester.seeLenses("test_thumbnails_stay_small", /^Run with memory limits$/);
+});
+
 test("a test runs by a key, runs again by another, and is cancelled", async ({
   editor,
   tester,

@@ -12,7 +12,8 @@ import pytest
 
 from memlens.store import ResultsReader, TestRecord, database_path
 
-MB = 1024**2
+#: Python takes memory for its small objects in pieces this large, in whichever test needs the next.
+ARENA = 1024**2
 
 SUITE = """
 import threading
@@ -96,10 +97,11 @@ def assert_all_right(folder: Path) -> None:
             assert check.measured_bytes == call.peak_bytes
         if name.startswith("test_it"):
             size = 3_000_000 if is_over else 100_000 + int(name[8:-1])
-            assert call.peak_bytes == pytest.approx(size, abs=20_000)
+            assert call.peak_bytes % ARENA == pytest.approx(size % ARENA, abs=20_000)
+            assert call.peak_bytes < size + 1.5 * ARENA
             assert "test_it" in {frame.function for frame in test.stacks_of("peak")[0].frames}
     (check,) = tests["test_own_thread"].checks
-    assert check.measured_bytes < MB
+    assert check.measured_bytes < 1.5 * ARENA  # the other thread takes 3 MB
 
 
 @pytest.mark.parametrize("arguments", [("--memray",), ()])

@@ -5,6 +5,8 @@ import * as readline from "node:readline";
 import * as vscode from "vscode";
 import {
   CloseAction,
+  CodeLensRefreshRequest,
+  CodeLensRequest,
   ErrorCodes,
   type ErrorHandler,
   ExecuteCommandRequest,
@@ -23,12 +25,16 @@ import {
 
 import { type Crashes, MOST_CRASHES } from "./crashes";
 import type { Interpreters } from "./interpreters";
+import { LensReminder } from "./lenses";
 import { withoutLinks } from "./plainWords";
 import { RESULTS_CHANGED, type RunArgument } from "./protocol";
 import type { Progress, ServerState } from "./server";
 import { answerConfiguration, forServer, SECTION } from "./settings";
 
 export const RUN_COMMAND = "memlens.run";
+
+/** What the server is asked about. */
+const DOCUMENTS = { language: "python", scheme: "file" };
 
 /** Commands of the server's that this extension carries out itself, and what it asks to be told. */
 const OWN_COMMANDS = ["memlens.showFlameGraph", "memlens.showHistory", "memlens.install"];
@@ -58,11 +64,14 @@ const STATES: Readonly<Partial<Record<State, ServerState>>> = {
 export class Client extends LanguageClient {
   private hasStarted = false;
   private runs = 0;
+  private readonly lenses: LensReminder;
 
   constructor(private readonly inputs: ClientInputs) {
     const { interpreter, extensionPath, crashes } = inputs;
     const script = path.join(extensionPath, "bundled", "memlens_server.py");
-    super(SECTION, "memlens", { command: interpreter, args: [script] }, options(inputs));
+    const lenses = new LensReminder(DOCUMENTS, () => this.renewLenses());
+    super(SECTION, "memlens", { command: interpreter, args: [script] }, options(inputs, lenses));
+    this.lenses = lenses;
     const handler = this.createDefaultErrorHandler();
     this.clientOptions.errorHandler = {
       error: (...about) => handler.error(...about),
@@ -86,6 +95,17 @@ export class Client extends LanguageClient {
   override async start(): Promise<void> {
     await super.start();
     this.hasStarted = true;
+    // In place of the client's own, which tells nobody.
+    this.onRequest(CodeLensRefreshRequest.type, () => {
+      this.renewLenses();
+      this.lenses.changed();
+    });
+    this.lenses.changed();
+  }
+
+  override dispose(timeout?: number): Promise<void> {
+    this.lenses.dispose();
+    return super.dispose(timeout);
   }
 
   override error(message: string, data?: unknown, showNotification?: boolean | "force"): void {
@@ -135,6 +155,17 @@ export class Client extends LanguageClient {
     }
   }
 
+  /** Tells VS Code that the lenses in sight are others now. */
+  private renewLenses(): void {
+    const feature = this.getFeature(CodeLensRequest.method);
+    const providers = vscode.window.visibleTextEditors.map(({ document }) =>
+      feature.getProvider(document),
+    );
+    for (const provider of new Set(providers)) {
+      provider?.onDidChangeCodeLensEmitter.fire();
+    }
+  }
+
   /** Tells the server that settings changed; it also asks for them. */
   async sendSettings(): Promise<void> {
     await this.sendNotification("workspace/didChangeConfiguration", {
@@ -158,10 +189,10 @@ function show({ type, message }: ShowMessageParams): void {
   }
 }
 
-function options(inputs: ClientInputs): LanguageClientOptions {
+function options(inputs: ClientInputs, lenses: LensReminder): LanguageClientOptions {
   const { interpreter, log } = inputs;
   return {
-    documentSelector: [{ language: "python", scheme: "file" }],
+    documentSelector: [DOCUMENTS],
     initializationOptions: {
       settings: settingsFor(interpreter),
       commands: OWN_COMMANDS,
@@ -171,7 +202,7 @@ function options(inputs: ClientInputs): LanguageClientOptions {
     diagnosticPullOptions: { onChange: true },
     // No message of the client's own, and no second try.
     initializationFailedHandler: () => false,
-    middleware: middleware(inputs),
+    middleware: middleware(inputs, lenses),
     outputChannel: log,
     revealOutputChannelOn: RevealOutputChannelOn.Never,
     stdioOptions: {
@@ -190,8 +221,12 @@ function settingsFor(interpreter: string): Record<string, unknown> {
   return forServer(section, { interpreter, isTrusted: vscode.workspace.isTrusted });
 }
 
-function middleware({ interpreters, run }: ClientInputs): Middleware {
+function middleware({ interpreters, run }: ClientInputs, lenses: LensReminder): Middleware {
   return {
+    provideCodeLenses: (document, token, next) => {
+      lenses.isAsked(document);
+      return next(document, token);
+    },
     workspace: {
       async configuration(params, token, next) {
         const answers = await next(params, token);
