@@ -760,7 +760,6 @@ def test_garbage_of_an_earlier_test_is_not_the_later_ones(pytester: pytest.Pytes
 
 
 def test_greenlets_have_their_own_stacks(pytester: pytest.Pytester) -> None:
-    pytest.importorskip("greenlet")
     write_tests(
         pytester,
         """
