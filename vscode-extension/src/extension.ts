@@ -6,7 +6,7 @@ import { registerCommands } from "./commands";
 import { registerFlameGraph } from "./flameGraph/register";
 import { openInterpreterSetting } from "./interpreterSetting";
 import { Interpreters } from "./interpreters";
-import { onActiveInterpreterChanged } from "./pythonExtension";
+import { watchActiveInterpreter } from "./pythonExtension";
 import { Installation } from "./running/installation";
 import { Runs } from "./running/runs";
 import { Session } from "./session";
@@ -61,9 +61,6 @@ async function start(
   log: vscode.LogOutputChannel,
 ): Promise<void> {
   await running.restart();
-  // After the server: the Python extension can take seconds to start, and may not be installed.
-  const watching = await onActiveInterpreterChanged(() => void running.refresh(), log);
-  if (watching !== undefined) {
-    context.subscriptions.push(watching);
-  }
+  // After the server: the Python extension can take seconds to start.
+  context.subscriptions.push(watchActiveInterpreter(() => void running.refresh(), log));
 }

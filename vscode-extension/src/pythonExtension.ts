@@ -22,13 +22,27 @@ export async function activeInterpreter(
   }
 }
 
-/** Calls `changed` whenever the user picks another interpreter in the Python extension. */
-export async function onActiveInterpreterChanged(
+/** Calls `changed` whenever the Python extension has another interpreter, also if it is installed only later. */
+export function watchActiveInterpreter(
   changed: () => void,
   log: vscode.LogOutputChannel,
-): Promise<vscode.Disposable | undefined> {
-  const api = await pythonApi(log);
-  return api?.environments.onDidChangeActiveEnvironmentPath(changed);
+): vscode.Disposable {
+  let watching: vscode.Disposable | undefined;
+  const watch = async () => {
+    const api = watching === undefined ? await pythonApi(log) : undefined;
+    watching ??= api?.environments.onDidChangeActiveEnvironmentPath(changed);
+    return api !== undefined;
+  };
+  void watch();
+  const extensions = vscode.extensions.onDidChange(async () => {
+    if (await watch()) {
+      changed();
+    }
+  });
+  return new vscode.Disposable(() => {
+    extensions.dispose();
+    watching?.dispose();
+  });
 }
 
 async function pythonApi(log: vscode.LogOutputChannel): Promise<PythonExtension | undefined> {

@@ -42,12 +42,13 @@ export class Session implements Server, vscode.Disposable {
     });
   }
 
-  /** Restarts the server when another interpreter is chosen now, else tells it the settings. */
+  /** Restarts the server when another interpreter is chosen now, or none runs, else tells it the settings. */
   refresh(): Promise<void> {
     this.interpreters.forget();
     return this.inTurn(async () => {
       const { check } = await this.interpreters.of(undefined);
-      if (this.interpreter === undefined || !check.ok || this.interpreter !== check.path) {
+      if (!check.ok || this.interpreter !== check.path || !this.client?.isRunning()) {
+        this.crashes = new Crashes();
         await this.stop();
         await this.start();
       } else {

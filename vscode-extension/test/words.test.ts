@@ -1,7 +1,6 @@
 import { describe, expect, test } from "vitest";
 
 import {
-  bar,
   leadWords,
   measuredWords,
   sentences,
@@ -18,11 +17,11 @@ describe("a test in the tree", () => {
   test.each([
     [measured(A), "1.0 MiB", ""],
     [measured(A, { previousPeakBytes: MIB }), "1.0 MiB", ""],
-    [over(A, { previousPeakBytes: 27 * MIB }), "30.0 MiB", "of 24.0 MiB  ▰▰▰▰▰▰▰▰  ▲ 11 %"],
+    [over(A, { previousPeakBytes: 27 * MIB }), "30.0 MiB", "of 24.0 MiB  ▲ 11 %"],
     [
       measured(A, { limitBytes: 4 * MIB, previousPeakBytes: 2 * MIB }),
       "1.0 MiB",
-      "of 4.0 MiB  ▰▰▱▱▱▱▱▱  ▼ 50 %",
+      "of 4.0 MiB  ▼ 50 %",
     ],
     [leaking(A, { previousPeakBytes: MIB }), "1.0 MiB", "⚠ leaks 4.0 MiB"],
     [
@@ -56,19 +55,6 @@ describe("a test in the tree", () => {
     expect(leadWords(tests, "peak")).toBe("30.0 MiB");
     expect(leadWords(tests, "share")).toBe("125 %");
     expect(leadWords(tests, "growth")).toBe("−10.0 MiB");
-  });
-});
-
-describe("the bar", () => {
-  test.each([
-    [0, "▱▱▱▱▱▱▱▱"],
-    [0.001, "▰▱▱▱▱▱▱▱"],
-    [0.5, "▰▰▰▰▱▱▱▱"],
-    [0.999, "▰▰▰▰▰▰▰▱"],
-    [1, "▰▰▰▰▰▰▰▰"],
-    [40, "▰▰▰▰▰▰▰▰"],
-  ])("of a share of %d is %s", (share, expected) => {
-    expect(bar(share)).toBe(expected);
   });
 });
 

@@ -2,7 +2,9 @@
 
 import * as vscode from "vscode";
 
+import type { Test } from "../protocol";
 import type { Server } from "../server";
+import { gauge, level } from "./gauge";
 import type { TestsModel } from "./model";
 import { EVERYTHING, type Group, isFiltered, type Node, pathOf, type Shown, treeOf } from "./tree";
 import {
@@ -10,6 +12,7 @@ import {
   measuredWords,
   type State,
   sentences,
+  shareOfLimit,
   stateOf,
   summaryWords,
   troubleWords,
@@ -106,7 +109,7 @@ export class MemoryView implements vscode.TreeDataProvider<Node>, vscode.Disposa
     item.id = node.id;
     const words = measuredWords(node.test, this.shown.order);
     item.description = this.shown.flat ? `${words}  ${pathOf(node.test)}` : words;
-    item.iconPath = ICONS[stateOf(node.test)];
+    item.iconPath = iconOf(node.test);
     item.contextValue = "test";
     item.command = { command: "memlens.tests.open", title: "Go to test", arguments: [node] };
     item.accessibilityInformation = { label: [node.label, ...sentences(node.test)].join(". ") };
@@ -195,6 +198,29 @@ const ORDERS: Readonly<Record<Shown["order"], string>> = {
 function icon(id: string, colour?: string): vscode.ThemeIcon {
   return new vscode.ThemeIcon(id, colour === undefined ? undefined : new vscode.ThemeColor(colour));
 }
+
+/** A gauge of its limit where it has one and keeps to it or not; else a sign. */
+function iconOf(test: Test): vscode.IconPath {
+  const state = stateOf(test);
+  const share = shareOfLimit(test);
+  if (share === null || !(state === "over" || state === "near" || state === "within")) {
+    return ICONS[state];
+  }
+  const key = `${state} ${level(share, state)}`;
+  let icons = gauges.get(key);
+  if (icons === undefined) {
+    const image = (theme: "light" | "dark") =>
+      vscode.Uri.from({
+        scheme: "data",
+        path: `image/svg+xml;base64,${Buffer.from(gauge(share, state, theme)).toString("base64")}`,
+      });
+    icons = { light: image("light"), dark: image("dark") };
+    gauges.set(key, icons);
+  }
+  return icons;
+}
+
+const gauges = new Map<string, { light: vscode.Uri; dark: vscode.Uri }>();
 
 // Told apart by their shapes too, not by colour alone.
 const ICONS: Readonly<Record<State, vscode.ThemeIcon>> = {

@@ -8,7 +8,6 @@ export type Order = "peak" | "growth" | "share" | "name";
 
 /** A change of the peak by less than this share is no news. */
 const NEWS = 0.01;
-const BAR_CELLS = 8;
 /** From this share of the limit on a test is near it. */
 const NEAR = 0.9;
 
@@ -74,29 +73,18 @@ export function leadWords(tests: readonly Test[], order: Order): string {
 }
 
 /**
- * Returns the rest of what is known of a test, after `leadWords`: "of 24.0 MiB  ▰▰▰▰▰▰▰▰  ▲ 12 %", with
- * the peak where that is not what tests are sorted by.
+ * Returns the rest of what is known of a test, after `leadWords`: "of 24.0 MiB  ▲ 12 %", with the peak where that is not what tests are sorted by.
  */
 export function measuredWords(test: Test, order: Order): string {
-  const share = shareOfLimit(test);
   const leadsWithPeak = order === "peak" || order === "name";
   const words = [
     ...(leadsWithPeak
       ? limitWords(test)
       : [[formatSize(test.peakBytes), ...limitWords(test)].join(" ")]),
     ...(isLeaking(test) ? [`⚠ ${leakWords(test)}`] : []),
-    ...(share === null ? [] : [bar(share)]),
     ...changeWords(test),
   ];
   return words.join("  ");
-}
-
-/** Returns a bar of eight cells: a full one for a peak at its limit or over it. */
-export function bar(share: number): string {
-  // Any peak is more than nothing, and below the limit is less than all.
-  const most = share < 1 ? BAR_CELLS - 1 : BAR_CELLS;
-  const full = Math.min(Math.max(Math.round(share * BAR_CELLS), share > 0 ? 1 : 0), most);
-  return "▰".repeat(full) + "▱".repeat(BAR_CELLS - full);
 }
 
 /** Returns ["2 over limit", "1 leaking"], without what there is none of. */
