@@ -29,6 +29,13 @@ export class Interpreters {
     return known;
   }
 
+  /** Those of all folders, each once, in their order; that of none where no folder is open. */
+  async ofAll(): Promise<readonly ChosenInterpreter[]> {
+    const folders = vscode.workspace.workspaceFolders?.map(({ uri }) => uri) ?? [undefined];
+    const all = await Promise.all(folders.map((folder) => this.of(folder)));
+    return [...new Map(all.map((each) => [each.chosen.command, each])).values()];
+  }
+
   /** The one that runs a folder's tests. If it cannot, it is named all the same, for the error. */
   async commandOf(folder: vscode.Uri | undefined): Promise<string> {
     const { chosen, check } = await this.of(folder);

@@ -4,9 +4,10 @@ import * as vscode from "vscode";
 
 import type { Client } from "./client";
 import { Crashes } from "./crashes";
-import type { InterpreterSource } from "./interpreter";
+import type { Interpreter, InterpreterSource } from "./interpreter";
+import type { InterpreterCheck } from "./interpreterCheck";
 import { openInterpreterSetting } from "./interpreterSetting";
-import type { ChosenInterpreter, Interpreters } from "./interpreters";
+import type { Interpreters } from "./interpreters";
 import { withoutLinks } from "./plainWords";
 import { RESULTS_CHANGED, type RunArgument } from "./protocol";
 import type { Progress, Server, ServerState } from "./server";
@@ -46,8 +47,8 @@ export class Session implements Server, vscode.Disposable {
   refresh(): Promise<void> {
     this.interpreters.forget();
     return this.inTurn(async () => {
-      const { check } = await this.interpreters.of(undefined);
-      if (!check.ok || this.interpreter !== check.path || !this.client?.isRunning()) {
+      const { working } = await this.sorted();
+      if (this.interpreter !== working?.path || !this.client?.isRunning()) {
         this.crashes = new Crashes();
         await this.stop();
         await this.start();
@@ -114,18 +115,19 @@ export class Session implements Server, vscode.Disposable {
 
   private async start(): Promise<void> {
     await this.tell("starting");
-    const interpreter = await this.interpreters.of(undefined);
-    const { chosen, check } = interpreter;
-    if (!check.ok) {
+    const { working, broken } = await this.sorted();
+    for (const each of broken) {
+      this.complainAbout(each);
+    }
+    if (working === undefined) {
       await this.tell("stopped");
-      this.complainAbout(interpreter, check.reason);
       return;
     }
-    this.log.info(`Python ${check.version} at ${check.path} (${FROM[chosen.source]})`);
+    this.log.info(`Python ${working.version} at ${working.path} (${FROM[working.source]})`);
     // Only now: reading the protocol's code takes longer than all else that VS Code waits for.
     const { Client } = await import("./client");
     const client: Client = new Client({
-      interpreter: check.path,
+      interpreter: working.path,
       interpreters: this.interpreters,
       extensionPath: this.extensionPath,
       log: this.log,
@@ -140,13 +142,13 @@ export class Session implements Server, vscode.Disposable {
     });
     client.onNotification(RESULTS_CHANGED, () => this.results.fire());
     this.client = client;
-    this.interpreter = check.path;
+    this.interpreter = working.path;
     try {
       await client.start();
     } catch (error) {
       this.log.error(`The server did not start: ${error}`);
       void this.offerLog(
-        `memlens: the language server did not start on Python ${check.version} at "${check.path}". The log says why.`,
+        `memlens: the language server did not start on Python ${working.version} at "${working.path}". The log says why.`,
       );
       await this.stop();
     }
@@ -171,8 +173,16 @@ export class Session implements Server, vscode.Disposable {
     }
   }
 
-  private complainAbout({ chosen }: ChosenInterpreter, reason: string): void {
-    const message = `memlens cannot use the Python interpreter "${chosen.command}" (${FROM[chosen.source]}): ${reason}.`;
+  /** The interpreter that the server can run on, which is the first that works, and those that cannot run anything. */
+  private async sorted(): Promise<{ working: Working | undefined; broken: readonly Broken[] }> {
+    const all = await this.interpreters.ofAll();
+    const works = all.flatMap(({ chosen, check }) => (check.ok ? [{ ...chosen, ...check }] : []));
+    const broken = all.flatMap(({ chosen, check }) => (check.ok ? [] : [{ ...chosen, ...check }]));
+    return { working: works[0], broken };
+  }
+
+  private complainAbout(chosen: Broken): void {
+    const message = `memlens cannot use the Python interpreter "${chosen.command}" (${FROM[chosen.source]}): ${chosen.reason}.`;
     this.log.error(message);
     void this.offerLog(message, "Select interpreter setting");
   }
@@ -196,6 +206,9 @@ export class Session implements Server, vscode.Disposable {
     }
   }
 }
+
+type Working = Interpreter & Extract<InterpreterCheck, { ok: true }>;
+type Broken = Interpreter & Extract<InterpreterCheck, { ok: false }>;
 
 const FROM: Record<InterpreterSource, string> = {
   setting: "from the setting memlens.interpreter",
