@@ -17,6 +17,10 @@ def test_is_quick():
 
 def test_waits_for_ever():
     threading.Event().wait()
+${"\n\n# Far from it.\n".repeat(20)}
+
+def test_is_far_below():
+    assert bytearray(2 * 1024 * 1024)
 `;
 
 const test = base.extend({
@@ -73,6 +77,19 @@ test("lenses come though the keyboard leaves the editor while the server starts"
   }).toPass({ intervals: [1], timeout: 60_000 });
   await tester.press("Control+1", "Control+0");
   await tester.seeLenses("test_thumbnails_stay_small", /^Run with memory limits$/);
+});
+
+test("a lens that has just come into view does what it says", async ({ tester }) => {
+  await tester.open("tests/test_waiting.py", "def test_is_quick");
+  await tester.clickLens("test_is_quick", "Run with memory limits");
+  await tester.seeLenses("test_is_quick", /peak 3\.0 MiB/);
+  await tester.open("tests/test_waiting.py", "def test_is_far_below");
+  await tester.clickLens("test_is_far_below", "Run with memory limits");
+  await tester.seeLenses("test_is_far_below", /peak 2\.0 MiB/);
+  await tester.open("tests/test_waiting.py", "def test_is_quick");
+  await tester.clickLens("test_is_quick", "Flame graph");
+  await expect(tester.panel.getByRole("heading", { name: "test_is_quick" })).toBeVisible();
+  await tester.seeNoNotifications();
 });
 
 test("a test runs by a key, runs again by another, and is cancelled", async ({

@@ -25,7 +25,8 @@ import {
 
 import { type Crashes, MOST_CRASHES } from "./crashes";
 import type { Interpreters } from "./interpreters";
-import { LensReminder } from "./lenses";
+import type { LensCommands } from "./lensCommands";
+import { Lenses } from "./lenses";
 import { withoutLinks } from "./plainWords";
 import { RESULTS_CHANGED, type RunArgument } from "./protocol";
 import type { Progress, ServerState } from "./server";
@@ -47,6 +48,8 @@ export interface ClientInputs {
   readonly extensionPath: string;
   readonly log: vscode.LogOutputChannel;
   readonly crashes: Crashes;
+  /** They outlive the client: VS Code may still show the lenses of the one before. */
+  readonly lensCommands: LensCommands;
   /** Tests are to be run: `memlens.run` was clicked somewhere. */
   readonly run: (argument: RunArgument) => Promise<unknown>;
   /** It runs, or runs no more. */
@@ -64,12 +67,12 @@ const STATES: Readonly<Partial<Record<State, ServerState>>> = {
 export class Client extends LanguageClient {
   private hasStarted = false;
   private runs = 0;
-  private readonly lenses: LensReminder;
+  private readonly lenses: Lenses;
 
   constructor(private readonly inputs: ClientInputs) {
     const { interpreter, extensionPath, crashes } = inputs;
     const script = path.join(extensionPath, "bundled", "memlens_server.py");
-    const lenses = new LensReminder(DOCUMENTS, () => this.renewLenses());
+    const lenses = new Lenses(DOCUMENTS, () => this.renewLenses(), inputs.lensCommands);
     super(SECTION, "memlens", { command: interpreter, args: [script] }, options(inputs, lenses));
     this.lenses = lenses;
     const handler = this.createDefaultErrorHandler();
@@ -189,7 +192,7 @@ function show({ type, message }: ShowMessageParams): void {
   }
 }
 
-function options(inputs: ClientInputs, lenses: LensReminder): LanguageClientOptions {
+function options(inputs: ClientInputs, lenses: Lenses): LanguageClientOptions {
   const { interpreter, log } = inputs;
   return {
     documentSelector: [DOCUMENTS],
@@ -221,12 +224,9 @@ function settingsFor(interpreter: string): Record<string, unknown> {
   return forServer(section, { interpreter, isTrusted: vscode.workspace.isTrusted });
 }
 
-function middleware({ interpreters, run }: ClientInputs, lenses: LensReminder): Middleware {
+function middleware({ interpreters, run }: ClientInputs, lenses: Lenses): Middleware {
   return {
-    provideCodeLenses: (document, token, next) => {
-      lenses.isAsked(document);
-      return next(document, token);
-    },
+    provideCodeLenses: (document, token, next) => lenses.provide(document, token, next),
     workspace: {
       async configuration(params, token, next) {
         const answers = await next(params, token);

@@ -1,17 +1,20 @@
-// Code lenses that VS Code forgets to ask for.
+// The code lenses on their way from the server to VS Code, which forgets what they do, and to ask for them.
 //
 // VS Code waits a moment before it asks for lenses, and gives that up if the editor loses the keyboard meanwhile
 // (its codelensController). Whoever starts it and clicks on the side bar at once, or on the terminal when a run ends,
 // would have no lenses, or old ones, until the editor has the keyboard again.
 
 import * as vscode from "vscode";
+import type { ProvideCodeLensesSignature } from "vscode-languageclient";
+
+import type { LensCommands } from "./lensCommands";
 
 /** How long VS Code may take to ask, in milliseconds. It waits a quarter of a second if nothing is slow. */
 const PATIENCE = 1_000;
 /** How often it is told again. */
 const MOST_REMINDERS = 3;
 
-export class LensReminder implements vscode.Disposable {
+export class Lenses implements vscode.Disposable {
   /** The documents whose lenses were asked for since they changed. */
   private asked = new WeakSet<vscode.TextDocument>();
   private timer: NodeJS.Timeout | undefined;
@@ -21,6 +24,7 @@ export class LensReminder implements vscode.Disposable {
   constructor(
     private readonly selector: vscode.DocumentFilter,
     private readonly remind: () => void,
+    private readonly commands: LensCommands,
   ) {}
 
   /** VS Code was told that lenses changed. */
@@ -31,9 +35,14 @@ export class LensReminder implements vscode.Disposable {
     }
   }
 
-  /** VS Code asks for the lenses of a document. */
-  isAsked(document: vscode.TextDocument): void {
+  /** VS Code asks for the lenses of a document; *ask* asks the server. */
+  async provide(
+    document: vscode.TextDocument,
+    token: vscode.CancellationToken,
+    ask: ProvideCodeLensesSignature,
+  ): Promise<vscode.CodeLens[]> {
     this.asked.add(document);
+    return this.commands.simplify((await ask(document, token)) ?? []);
   }
 
   dispose(): void {

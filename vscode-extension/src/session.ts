@@ -8,6 +8,7 @@ import type { Interpreter, InterpreterSource } from "./interpreter";
 import type { InterpreterCheck } from "./interpreterCheck";
 import { openInterpreterSetting } from "./interpreterSetting";
 import type { Interpreters } from "./interpreters";
+import { LensCommands } from "./lensCommands";
 import { withoutLinks } from "./plainWords";
 import { RESULTS_CHANGED, type RunArgument } from "./protocol";
 import type { Progress, Server, ServerState } from "./server";
@@ -19,6 +20,7 @@ export class Session implements Server, vscode.Disposable {
   // The last start or restart asked for. The next waits for it, so two servers never run at once.
   private turn: Promise<void> = Promise.resolve();
   private crashes = new Crashes();
+  private readonly lensCommands = new LensCommands();
   private current: ServerState = "starting";
   private readonly changed = new vscode.EventEmitter<ServerState>();
   private readonly results = new vscode.EventEmitter<void>();
@@ -93,6 +95,7 @@ export class Session implements Server, vscode.Disposable {
   }
 
   dispose(): Promise<void> {
+    this.lensCommands.dispose();
     return this.inTurn(() => this.stop());
   }
 
@@ -132,6 +135,7 @@ export class Session implements Server, vscode.Disposable {
       extensionPath: this.extensionPath,
       log: this.log,
       crashes: this.crashes,
+      lensCommands: this.lensCommands,
       run: (argument) => this.runTests(argument),
       changed: (state) => {
         if (client === this.client) {
