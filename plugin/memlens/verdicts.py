@@ -14,6 +14,9 @@ from memlens.store.records import CheckRecord, Verdict
 
 #: How many types of leaked objects a message names.
 _NAMED_TYPES = 5
+#: What CPython 3.11 calls, once for each code object, when a function is entered while a profile
+#: function is set, as memray's is: a table of lines that lives as long as the code.
+_MADE_FOR_TRACING = "_PyCode_CreateLineArray"
 
 
 class Evidence(NamedTuple):
@@ -98,11 +101,12 @@ def _judge_leaks(limit: LimitLeaks, evidence: Evidence) -> Judgement:
     leaking = tuple(
         stack
         for stack in alive.largest(least=limit.limit, current_thread_only=own)
-        if limit.filter_fn is None or limit.filter_fn(stack.as_public())
+        if not _is_of_measuring(stack)
+        and (limit.filter_fn is None or limit.filter_fn(stack.as_public()))
     )
     allowed = f"the limit of {format_size(limit.limit)} for each"
     if not leaking:
-        # What filter_fn ignored does not count.
+        # What was ignored does not count.
         measured = alive.largest_size(below=limit.limit, current_thread_only=own)
         message = (
             f"At most {format_size(measured)} leaked from a call stack, below"
@@ -116,6 +120,12 @@ def _judge_leaks(limit: LimitLeaks, evidence: Evidence) -> Judgement:
     message = f"Leaked {total} from {where}, {relation} {allowed}{difference}"
     check = CheckRecord(limit.marker, limit.limit, leaking[0].size, "exceeded", message)
     return Judgement(check, leaking)
+
+
+def _is_of_measuring(stack: MeasuredStack) -> bool:
+    """Return whether these allocations would not have been made without memray."""
+    # In a debug build its allocator's frames come first.
+    return any(frame.function == _MADE_FOR_TRACING for frame in stack.frames[:3])
 
 
 def _judge_leaked_objects(limit: LimitLeakedObjects, evidence: Evidence) -> Judgement:

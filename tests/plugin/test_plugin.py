@@ -95,6 +95,24 @@ def test_a_test_that_leaks_fails_and_says_where(pytester: pytest.Pytester) -> No
     )
 
 
+def test_what_python_keeps_because_it_is_measured_is_no_leak(pytester: pytest.Pytester) -> None:
+    # CPython 3.11 makes a table of a function's lines when that is first entered under memray.
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+
+        lines = "".join(f"    value = {number}\\n" for number in range(3000))
+        made = {}
+        exec(f"def long(kept=None):\\n    yield\\n{lines}", made)
+
+        @pytest.mark.limit_leaks("1 KB")
+        def test_enters_a_long_function_for_the_first_time():
+            next(made["long"]())
+        """
+    )
+    pytester.runpytest_subprocess().assert_outcomes(passed=1)
+
+
 def test_filter_fn_ignores_stacks(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         test_it="""
