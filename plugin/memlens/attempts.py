@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from memlens.fixture_stacks import without_pytest
 from memlens.markers import Limit
-from memlens.store.records import CheckRecord, PhaseRecord, StackRecord, TestRecord
+from memlens.store.records import CheckRecord, PhaseRecord, StackKind, StackRecord, TestRecord
 
 if TYPE_CHECKING:
     from memlens.places import Places
     from memlens.recording import Capture, Measurement
+    from memlens.stacks import MeasuredStack
     from memlens.verdicts import Judgement
 
 Phase = Literal["setup", "call", "teardown"]
 PHASES: tuple[Phase, ...] = ("setup", "call", "teardown")
 
 #: How many stacks at the peak are kept, and the least share of the peak that is worth keeping. A
-#: peak of some size is worth a flame graph; of many light tests little is to be stored.
+#: peak of some size is worth a flame graph. Of many light tests little is to be stored, of their
+#: set-up and teardown nothing.
 _KEPT_PEAK_STACKS = 50
 _KEPT_LIGHT_STACKS = 5
 _LIGHT = 1024 * 1024
 _KEPT_PEAK_SHARE = 0.01
 #: How many leaking stacks are kept.
 _KEPT_LEAK_STACKS = 100
+#: The kinds of stacks that say something of the test's body.
+_OF_THE_CALL: tuple[StackKind, ...] = ("peak", "leak")
 
 
 class Spot(NamedTuple):
@@ -90,11 +95,14 @@ class Attempt:
         self.spots.pop("call", None)
         self.phases.pop("call", None)
         self.checks = ()
-        self.stacks = ()
+        self._keep_stacks(_OF_THE_CALL, ())
         self.body_raised = False
 
-    def read(self, phase: Phase, measurement: Measurement) -> None:
-        """Take what was measured in a phase. Stacks are kept of the call only."""
+    def read(self, phase: Phase, measurement: Measurement, places: Places) -> None:
+        """Take what was measured in a phase; of set-up and teardown also what their peak is of.
+
+        The call's stacks are for `judge`, which knows how many are needed.
+        """
         self.phases[phase] = PhaseRecord(
             phase,
             peak_bytes=measurement.peak,
@@ -103,6 +111,12 @@ class Attempt:
             alive_bytes=measurement.alive,
             histogram=measurement.histogram,
         )
+        if phase != "call" and measurement.peak >= _LIGHT:
+            stacks = (
+                places.stack(phase, stack._replace(frames=without_pytest(phase, stack.frames)))
+                for stack in _largest(measurement)
+            )
+            self._keep_stacks((phase,), stacks)
 
     def judge(
         self, judgements: Sequence[Judgement], measurement: Measurement, places: Places
@@ -112,17 +126,19 @@ class Attempt:
         Of the peak that is all stacks if it is over a limit, else the largest.
         """
         self.checks = tuple(judgement.check for judgement in judgements)
-        stacks = (
-            measurement.peak_stacks.largest()
-            if self.is_exceeded
-            else measurement.peak_stacks.largest(
-                _most_stacks(measurement.peak), least=int(measurement.peak * _KEPT_PEAK_SHARE)
-            )
+        peak = measurement.peak_stacks.largest() if self.is_exceeded else _largest(measurement)
+        self._keep_stacks(
+            _OF_THE_CALL,
+            (
+                *(places.stack("peak", stack) for stack in peak),
+                *(places.stack("leak", stack) for each in judgements for stack in each.stacks),
+            ),
         )
-        self.stacks = (
-            *(places.stack("peak", stack) for stack in stacks),
-            *(places.stack("leak", stack) for each in judgements for stack in each.stacks),
-        )
+
+    def _keep_stacks(self, kinds: Collection[StackKind], stacks: Iterable[StackRecord]) -> None:
+        """Keep *stacks*, which are of these *kinds*, in place of what there was of them."""
+        others = (stack for stack in self.stacks if stack.kind not in kinds)
+        self.stacks = (*others, *stacks)
 
     def record(self, *, whole: bool = False) -> TestRecord:
         """Return the result so far, without outcome; with all stacks that were read if *whole*."""
@@ -144,7 +160,14 @@ class Attempt:
         least = peak * _KEPT_PEAK_SHARE
         peaks = [stack for stack in self.stacks if stack.kind == "peak"][: _most_stacks(peak)]
         leaks = [stack for stack in self.stacks if stack.kind == "leak"][:_KEPT_LEAK_STACKS]
-        return (*(stack for stack in peaks if stack.bytes >= least), *leaks)
+        others = [stack for stack in self.stacks if stack.kind not in _OF_THE_CALL]
+        return (*(stack for stack in peaks if stack.bytes >= least), *leaks, *others)
+
+
+def _largest(measurement: Measurement) -> tuple[MeasuredStack, ...]:
+    """Return those stacks at the peak of a phase that are worth keeping."""
+    peak = measurement.peak
+    return measurement.peak_stacks.largest(_most_stacks(peak), least=int(peak * _KEPT_PEAK_SHARE))
 
 
 def _most_stacks(peak: int) -> int:

@@ -272,7 +272,10 @@ class Pending:
         self, attempt: Attempt, phase: Phase, measurement: Measurement, survivors: Sequence[object]
     ) -> None:
         if phase != "call":
-            attempt.read(phase, measurement)
+            try:
+                attempt.read(phase, measurement, self.places)
+            except Exception as error:  # noqa: BLE001 - a fault of ours is no failure of the test's
+                self._fault(f"call stacks of fixtures were lost: {our_fault(error)}")
             return
         from memlens.verdicts import Evidence, judge
 
@@ -286,10 +289,10 @@ class Pending:
         )
         judgements = [judge(limit, evidence) for limit in attempt.limits]
         try:
-            attempt.read(phase, measurement)
+            attempt.read(phase, measurement, self.places)
             attempt.judge(judgements, measurement, self.places)
             self._compare_with_last(attempt, measurement.peak)
-        except Exception as error:  # noqa: BLE001 - a fault of ours is no failure of the test's
+        except Exception as error:  # noqa: BLE001 - likewise
             attempt.start_again()
             self.lose(attempt.nodeid, our_fault(error))
 

@@ -178,7 +178,7 @@ def _recover_capture(journal: Path, places: Any) -> Iterator[Recovered]:
             for phase, window in line["windows"].items():
                 measurement = measurements.get(window)
                 if measurement is not None:
-                    attempt.read(phase, measurement)
+                    attempt.read(phase, measurement, places)
                     if phase == "call":
                         # Only a test within its limits can have gone on, and that was noted.
                         checks = attempt.checks

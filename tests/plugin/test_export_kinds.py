@@ -482,6 +482,44 @@ def test_speedscope_has_a_second_profile_of_what_leaked() -> None:
     ]
 
 
+def test_speedscope_has_profiles_of_what_set_up_and_teardown_held() -> None:
+    test = with_fixtures(a_test())
+    whole = json.loads(render_test("speedscope", results(test), test))
+    assert [(each["name"], each["weights"]) for each in whole["profiles"]] == [
+        ("peak", [1500, 548]),
+        ("set-up", [9000, 1000]),
+        ("teardown", [8000]),
+    ]
+
+
+def with_fixtures(test: TestRecord) -> TestRecord:
+    """Return *test* with a heavy set-up and teardown, whose code is the project's."""
+    frame = FrameRecord("stock", "conftest.py", 3, "project")
+    return test._replace(
+        phases=(
+            PhaseRecord("setup", 10_000, 10_000, 1, 0),
+            *test.phases,
+            PhaseRecord("teardown", 8000, 8000, 1, 0),
+        ),
+        stacks=(
+            StackRecord("setup", 9000, 1, (frame,)),
+            StackRecord("teardown", 8000, 1, (frame,)),
+            *test.stacks,
+        ),
+    )
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS.keys() - {"html", "json", "speedscope"}))
+def test_what_fixtures_held_changes_no_other_report(kind: str) -> None:
+    for test in (a_test(), the_leak()):
+        of_tests = KINDS[kind].suffix is not None
+        before, now = (
+            render_test(kind, results(each), each) if of_tests else render(kind, results(each))
+            for each in (test, with_fixtures(test))
+        )
+        assert now == before
+
+
 def test_heapprofile_is_a_tree_whose_sizes_add_up_to_the_peak() -> None:
     top = FrameRecord("test_a", "tests/test_a.py", 5, "project")
     stacks = (

@@ -21,6 +21,7 @@ from memlens.store.database import APPLICATION_ID, SCHEMA_VERSION
 
 FILES = Path(__file__).with_name("files")
 
+_PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--memray")
 _PROJECT = {
     "pytest.ini": "[pytest]\nmemray_history = 20\n",
     "shop.py": """\
@@ -38,7 +39,7 @@ from shop import load, remember
 
 @pytest.fixture
 def stock():
-    return load(50_000)
+    return load(3_000_000)
 
 @pytest.mark.limit_memory("1 MB")
 def test_within(stock):
@@ -75,7 +76,7 @@ def main() -> int:
             (project / name).write_text(text, encoding="utf-8")
         for more in ([], ["-k", "plain or within"]):
             subprocess.run(
-                [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--memray", *more],
+                [sys.executable, *_PYTEST, *more],
                 cwd=project,
                 check=False,  # two tests are over their limits
             )

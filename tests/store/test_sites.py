@@ -73,6 +73,17 @@ def test_stacks_of_one_line_and_test_are_one_and_the_heaviest_test_is_first(tmp_
         assert reader.result(99) is None
 
 
+def test_what_set_up_and_teardown_held_is_no_tests_own(tmp_path: Path) -> None:
+    of_fixtures = tuple(StackRecord(kind, 900, 1, (LOAD,)) for kind in ("setup", "teardown"))
+    test = a_test()._replace(stacks=(*of_fixtures, peak(70, LOAD)))
+    path = measure(tmp_path, "run-1", [test])
+    assert sites(path) == [(12, "peak", 70, "test_a")]
+    # So many stacks that they are looked for in another way.
+    many = tuple(of_fixtures[0]._replace(bytes=900 + more) for more in range(100))
+    path = measure(tmp_path, "run-2", [test._replace(stacks=(*many, *test.stacks))])
+    assert sites(path) == [(12, "peak", 70, "test_a")]
+
+
 def test_only_the_newest_result_of_a_test_counts(tmp_path: Path) -> None:
     measure(tmp_path, "run-1", [a_test()._replace(stacks=(peak(70, LOAD),))])
     path = measure(tmp_path, "run-2", [a_test()._replace(stacks=(peak(60, LOAD),))])

@@ -33,8 +33,10 @@ from memlens.store.reading import PastResult
 
 _PHASES = ("setup", "call", "teardown")
 _STACKS: tuple[tuple[StackKind, str], ...] = (
-    ("peak", "Call stacks at the peak"),
-    ("leak", "Not freed by the end of the test"),
+    ("peak", "Call stacks at the peak, from the test inwards"),
+    ("leak", "Not freed by the end of the test, from the test inwards"),
+    ("setup", "Call stacks at the peak of set-up, from the fixture inwards"),
+    ("teardown", "Call stacks at the peak of teardown, from the fixture inwards"),
 )
 #: How many points the sparkline has, and how many results below it have their own line.
 _SPARKLINE = 50
@@ -51,7 +53,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         summary="show one test: phases, limits, call stacks, leaks, history",
         description=(
             "Show the newest result of one test: what its phases took, its limits, the call\n"
-            "stacks that held memory at its peak as a tree, what leaked, and its earlier peaks."
+            "stacks that held memory at its peak as a tree, what leaked, what a heavy set-up or\n"
+            "teardown held, and its earlier peaks."
         ),
         examples="memlens show tests/test_shop.py::test_checkout\nmemlens show test_checkout",
         exit_status="0 shown, 2 no results could be read or NODEID does not name one test",
@@ -85,10 +88,10 @@ def run(arguments: argparse.Namespace) -> int:
         stacks = test.stacks_of(kind)
         if stacks:
             screen.write()
-            screen.write([Piece(f"{title}, from the test inwards", "bold")])
+            screen.write([Piece(title, "bold")])
             root = tree(stacks, native=arguments.native)
             screen.write_all(tree_lines(root, place, unicode=screen.unicode))
-            screen.write_all(_rest(test, stacks) if kind == "peak" else ())
+            screen.write_all(_rest(test, kind, stacks))
     screen.write_all(_history(history, screen))
     return FINE
 
@@ -169,10 +172,10 @@ def _limits(test: TestRecord) -> Iterator[Line]:
         yield [Piece(f"    {check.message}", style if check.verdict == "exceeded" else "dim")]
 
 
-def _rest(test: TestRecord, stacks: Sequence[StackRecord]) -> Iterator[Line]:
-    """Yield what the peak has beside *stacks*: of a test within its limits few are kept."""
-    call = test.phase("call")
-    rest = 0 if call is None else call.peak_bytes - sum(stack.bytes for stack in stacks)
+def _rest(test: TestRecord, kind: StackKind, stacks: Sequence[StackRecord]) -> Iterator[Line]:
+    """Yield what a peak has beside *stacks*: of a test within its limits few are kept."""
+    phase = test.phase("call" if kind == "peak" else kind)
+    rest = 0 if phase is None else phase.peak_bytes - sum(stack.bytes for stack in stacks)
     if rest > 0:
         yield [Piece(f"{format_size(rest):>10}  in smaller call stacks", "dim")]
 

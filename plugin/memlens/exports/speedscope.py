@@ -11,19 +11,26 @@ from collections.abc import Sequence
 from typing import Any
 
 from memlens.exports.results import Results
-from memlens.store.records import FrameRecord, StackRecord, TestRecord
+from memlens.store.records import FrameRecord, StackKind, StackRecord, TestRecord
 
 #: What stands for the peak's share of stacks that were too small to be kept.
 REST = "(smaller call stacks)"
+#: The profiles after that of the peak, where there are such stacks.
+_OTHERS: tuple[tuple[StackKind, str], ...] = (
+    ("leak", "leaked"),
+    ("setup", "set-up"),
+    ("teardown", "teardown"),
+)
 
 
 def speedscope(results: Results, test: TestRecord) -> str:
-    """Return what *test* held at its peak and, if it leaks, what it leaked."""
+    """Return what *test* held at its peak, if it leaks, what it leaked, and what fixtures held."""
     frames: dict[FrameRecord, int] = {}
     profiles = [_profile("peak", test.stacks_of("peak"), frames, rest_of_peak(test))]
-    leaks = test.stacks_of("leak")
-    if leaks:
-        profiles.append(_profile("leaked", leaks, frames, 0))
+    for kind, name in _OTHERS:
+        stacks = test.stacks_of(kind)
+        if stacks:
+            profiles.append(_profile(name, stacks, frames, rest_of_peak(test, kind)))
     run = results.run_of(test)
     version = run.versions.get("memlens") if run is not None else None
     return (
@@ -41,11 +48,14 @@ def speedscope(results: Results, test: TestRecord) -> str:
     )
 
 
-def rest_of_peak(test: TestRecord) -> int:
-    """Return how many bytes of the peak no stack of *test* tells of."""
-    call = test.phase("call")
-    told = sum(stack.bytes for stack in test.stacks_of("peak"))
-    return max(call.peak_bytes - told, 0) if call is not None else 0
+def rest_of_peak(test: TestRecord, kind: StackKind = "peak") -> int:
+    """Return how many bytes of a peak no stack of *test* tells of: that of the call, if not said.
+
+    Nothing of what leaked, of which all stacks are kept that say how much it is.
+    """
+    phase = test.phase("call" if kind == "peak" else kind)
+    told = sum(stack.bytes for stack in test.stacks_of(kind))
+    return max(phase.peak_bytes - told, 0) if phase is not None else 0
 
 
 def _profile(

@@ -79,7 +79,8 @@ _CHANGED_TESTS = (
 #: The stacks of the newest results that a file's lines asked for, as in `SiteRecord`: of these
 #: lines those that are of newest results, or of the newest results those that are of these lines.
 #: The latter is quicker where more stacks lead to the file than there are tests, with years of
-#: history many times as many.
+#: history many times as many. Stacks of set-up and teardown are left out: what a fixture holds says
+#: nothing of the one test that happened to be the first to ask for it.
 _SITE = (
     "SELECT frame.line, stack.kind, sum(stack.bytes) AS size, sum(stack.allocations),"
     " test.nodeid, test.run, phase.peak_bytes, test.id FROM"
@@ -87,6 +88,7 @@ _SITE = (
 _SITE_ORDER = "GROUP BY frame.line, stack.kind, test.id ORDER BY frame.line, size DESC, test.id"
 _SITES_BY_LINE = (
     f"{_SITE} frame CROSS JOIN stack ON stack.site = frame.id AND stack.bytes >= :least"
+    " AND stack.kind IN ('peak', 'leak')"
     " CROSS JOIN test ON test.id = stack.test"
     " CROSS JOIN phase ON phase.test = test.id AND phase.name = 'call'"
     " WHERE frame.path = :path AND frame.kind = 'project' AND NOT EXISTS ("
@@ -95,7 +97,8 @@ _SITES_BY_LINE = (
 )
 _SITES_BY_TEST = (
     f"{_NEWEST} {_SITE} newest"
-    " CROSS JOIN stack ON stack.test = newest.id AND stack.bytes >= :least"
+    " CROSS JOIN stack ON stack.test = newest.id AND stack.kind IN ('peak', 'leak')"
+    " AND stack.bytes >= :least"
     " CROSS JOIN frame ON frame.id = stack.site AND frame.path = :path AND frame.kind = 'project'"
     " CROSS JOIN test ON test.id = newest.id"
     " CROSS JOIN phase ON phase.test = test.id AND phase.name = 'call'"
@@ -467,8 +470,9 @@ class ResultsReader:
     def sites_in(self, path: str, least: int = 0) -> list[SiteRecord]:
         """Return what the lines of the project's file *path* hold at the peaks of tests, and leak.
 
-        Only of the newest result of each test, and of call stacks of at least *least* bytes. In
-        order of lines; for each line the largest first.
+        Of the tests' own calls, not of set-up and teardown. Only of the newest result of each
+        test, and of call stacks of at least *least* bytes. In order of lines; for each line the
+        largest first.
         """
         wanted = {"least": least, "path": path}
         ((many,),) = self._rows("i", _HAS_MANY_STACKS, wanted)

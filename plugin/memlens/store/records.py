@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 FrameKind = Literal["project", "library", "native"]
-StackKind = Literal["peak", "leak"]
+#: Of the call: what was alive at its peak, and what it leaked. Of the phases around it: what was
+#: alive at theirs.
+StackKind = Literal["peak", "leak", "setup", "teardown"]
 Verdict = Literal["passed", "exceeded", "not_judged"]
 
 
@@ -26,7 +28,7 @@ class FrameRecord(NamedTuple):
 
 
 class StackRecord(NamedTuple):
-    """One call stack and what it held, at the peak or after the test."""
+    """One call stack and what it held, at a peak or after the test."""
 
     kind: StackKind
     bytes: int

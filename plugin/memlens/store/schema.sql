@@ -70,11 +70,12 @@ CREATE TABLE limit_check (
 CREATE INDEX limit_check_by_test ON limit_check (test);
 CREATE INDEX limit_check_exceeded ON limit_check (test) WHERE verdict = 'exceeded';
 
--- Call stacks worth keeping: the biggest at the peak, and every one that leaks.
+-- Call stacks worth keeping: the biggest at the peak, every one that leaks, and the biggest at the
+-- peak of a set-up or teardown that held much.
 CREATE TABLE stack (
     id          INTEGER PRIMARY KEY,
     test        INTEGER NOT NULL REFERENCES test (id) ON DELETE CASCADE,
-    kind        TEXT    NOT NULL CHECK (kind IN ('peak', 'leak')),
+    kind        TEXT    NOT NULL CHECK (kind IN ('peak', 'leak', 'setup', 'teardown')),
     bytes       INTEGER NOT NULL,
     allocations INTEGER NOT NULL,
     frames      TEXT    NOT NULL,           -- frame ids, the most recent call first, a JSON list

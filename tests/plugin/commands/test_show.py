@@ -178,6 +178,33 @@ def test_everything_that_is_known_is_shown(project: Path) -> None:
     ]
 
 
+def test_what_a_heavy_set_up_or_teardown_held_is_shown_after_what_the_test_held(
+    tmp_path: Path,
+) -> None:
+    phases = (
+        PhaseRecord("setup", 6 * MIB, None, None, 0),
+        PhaseRecord("call", 9 * MIB, None, None, 0),
+        PhaseRecord("teardown", 2 * MIB, None, None, 0),
+    )
+    stacks = (
+        StackRecord("setup", 5 * MIB, 1, (PARSE, LOAD)),
+        StackRecord("teardown", 2 * MIB, 1, (LOAD,)),
+        *PEAK,
+    )
+    write_run(tmp_path, "run-0", WHOLE._replace(phases=phases, checks=(), stacks=stacks))
+    lines = memlens(tmp_path, "show", NODEID).stdout.splitlines()
+    assert lines[lines.index("   1.0 MiB  in smaller call stacks") + 1 :] == [
+        "",
+        "Call stacks at the peak of set-up, from the fixture inwards",
+        "   5.0 MiB  load  shop/load.py:3",
+        "            parse  shop/load.py:7",
+        "   1.0 MiB  in smaller call stacks",
+        "",
+        "Call stacks at the peak of teardown, from the fixture inwards",
+        "   2.0 MiB  load  shop/load.py:3",
+    ]
+
+
 def test_native_frames_are_an_option(project: Path) -> None:
     assert "malloc  malloc.c\n" in memlens(project, "show", "--native", NODEID).stdout
 

@@ -11,7 +11,7 @@ CREATE TABLE frame (
 );
 INSERT INTO "frame" VALUES(1,'load','shop.py',4,'project');
 INSERT INTO "frame" VALUES(2,'test_within','test_shop.py',10,'project');
-INSERT INTO "frame" VALUES(3,'test_plain','test_shop.py',22,'project');
+INSERT INTO "frame" VALUES(3,'stock','test_shop.py',6,'project');
 INSERT INTO "frame" VALUES(4,'test_exceeds','test_shop.py',14,'project');
 INSERT INTO "frame" VALUES(5,'remember','shop.py',7,'project');
 INSERT INTO "frame" VALUES(6,'test_leaks','test_shop.py',18,'project');
@@ -20,6 +20,7 @@ INSERT INTO "frame" VALUES(8,'bytearray___init___impl','Objects/bytearrayobject.
 INSERT INTO "frame" VALUES(9,'bytearray___init__','Objects/clinic/bytearrayobject.c.h',68,'native');
 INSERT INTO "frame" VALUES(10,'type_call','Objects/typeobject.c',1103,'native');
 INSERT INTO "frame" VALUES(11,'_PyObject_MakeTpCall','Objects/call.c',214,'native');
+INSERT INTO "frame" VALUES(12,'test_plain','test_shop.py',22,'project');
 CREATE TABLE limit_check (
     id             INTEGER PRIMARY KEY,
     test           INTEGER NOT NULL REFERENCES test (id) ON DELETE CASCADE,
@@ -29,9 +30,9 @@ CREATE TABLE limit_check (
     verdict        TEXT    NOT NULL CHECK (verdict IN ('passed', 'exceeded', 'not_judged')),
     message        TEXT    NOT NULL         -- one sentence for people
 );
-INSERT INTO "limit_check" VALUES(1,2,'limit_memory',1048576,100001,'passed','Peak memory of 97.7 KiB is below the limit of 1.0 MiB');
-INSERT INTO "limit_check" VALUES(2,4,'limit_memory',1048576,2000001,'exceeded','Peak memory of 1.9 MiB is over the limit of 1.0 MiB');
-INSERT INTO "limit_check" VALUES(3,6,'limit_leaks',102400,300001,'exceeded','Leaked 293.0 KiB from 1 call stack, over the limit of 100.0 KiB for each');
+INSERT INTO "limit_check" VALUES(1,1,'limit_memory',1048576,100001,'passed','Peak memory of 97.7 KiB is below the limit of 1.0 MiB');
+INSERT INTO "limit_check" VALUES(2,2,'limit_memory',1048576,2000001,'exceeded','Peak memory of 1.9 MiB is over the limit of 1.0 MiB');
+INSERT INTO "limit_check" VALUES(3,3,'limit_leaks',102400,300001,'exceeded','Leaked 293.0 KiB from 1 call stack, over the limit of 100.0 KiB for each');
 INSERT INTO "limit_check" VALUES(4,7,'limit_memory',1048576,100001,'passed','Peak memory of 97.7 KiB is below the limit of 1.0 MiB');
 CREATE TABLE phase (
     test            INTEGER NOT NULL REFERENCES test (id) ON DELETE CASCADE,
@@ -43,32 +44,32 @@ CREATE TABLE phase (
     histogram       TEXT    NOT NULL,       -- allocations by size, a JSON list: 0-1 B, 2-3 B, 4-7 B…
     PRIMARY KEY (test, name)
 ) WITHOUT ROWID;
-INSERT INTO "phase" VALUES(1,'call',0,0,0,0,'[]');
-INSERT INTO "phase" VALUES(1,'setup',14555,19595,22,14555,'[0,0,0,0,1,1,0,0,1,16,2,0,1]');
-INSERT INTO "phase" VALUES(1,'teardown',5972,6824,5,1784,'[0,0,0,0,1,1,0,0,0,2,0,0,1]');
-INSERT INTO "phase" VALUES(2,'call',100001,100001,1,0,'[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1]');
-INSERT INTO "phase" VALUES(2,'setup',50399,55439,5,50399,'[0,0,0,0,1,1,0,0,1,0,0,0,1,0,0,1]');
-INSERT INTO "phase" VALUES(2,'teardown',5040,5123,5,81,'[2,0,0,0,1,1,0,0,0,0,0,0,1]');
-INSERT INTO "phase" VALUES(3,'call',2611,2611,2,610,'[0,0,0,0,0,0,0,0,0,1,1]');
-INSERT INTO "phase" VALUES(3,'setup',7283,12323,10,7283,'[0,0,0,0,1,1,0,0,1,3,2,1,1]');
-INSERT INTO "phase" VALUES(3,'teardown',5040,5130,5,88,'[2,0,0,0,1,0,1,0,0,0,0,0,1]');
-INSERT INTO "phase" VALUES(4,'call',2000001,2000001,1,0,'[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1]');
-INSERT INTO "phase" VALUES(4,'setup',5040,5439,4,399,'[0,0,0,0,1,1,0,0,1,0,0,0,1]');
-INSERT INTO "phase" VALUES(4,'teardown',5040,5122,3,82,'[0,0,0,0,1,1,0,0,0,0,0,0,1]');
-INSERT INTO "phase" VALUES(5,'call',1001,1001,1,0,'[0,0,0,0,0,0,0,0,0,1]');
-INSERT INTO "phase" VALUES(5,'setup',5040,5442,4,402,'[0,0,0,0,1,1,0,0,1,0,0,0,1]');
-INSERT INTO "phase" VALUES(5,'teardown',5040,5127,5,85,'[2,0,0,0,1,1,0,0,0,0,0,0,1]');
-INSERT INTO "phase" VALUES(6,'call',300173,NULL,NULL,300173,'[]');
-INSERT INTO "phase" VALUES(6,'setup',5040,5437,4,397,'[0,0,0,0,1,1,0,0,1,0,0,0,1]');
+INSERT INTO "phase" VALUES(1,'call',100001,100001,1,0,'[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1]');
+INSERT INTO "phase" VALUES(1,'setup',3013695,3013695,21,3013695,'[0,0,0,0,1,1,0,0,1,15,2,0,0,0,0,0,0,0,0,0,0,1]');
+INSERT INTO "phase" VALUES(1,'teardown',1786,1787,6,1785,'[2,0,0,0,1,1,0,0,0,2]');
+INSERT INTO "phase" VALUES(2,'call',2000001,2000001,1,0,'[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1]');
+INSERT INTO "phase" VALUES(2,'setup',399,399,3,399,'[0,0,0,0,1,1,0,0,1]');
+INSERT INTO "phase" VALUES(2,'teardown',82,82,2,82,'[0,0,0,0,1,1]');
+INSERT INTO "phase" VALUES(3,'call',300173,NULL,NULL,300173,'[]');
+INSERT INTO "phase" VALUES(3,'setup',397,397,3,397,'[0,0,0,0,1,1,0,0,1]');
+INSERT INTO "phase" VALUES(4,'call',1611,1611,2,610,'[0,0,0,0,0,0,0,0,0,2]');
+INSERT INTO "phase" VALUES(4,'setup',7280,7280,9,7280,'[0,0,0,0,1,1,0,0,1,3,2,1]');
+INSERT INTO "phase" VALUES(4,'teardown',86,87,4,85,'[2,0,0,0,1,1]');
+INSERT INTO "phase" VALUES(5,'call',2001,2001,1,0,'[0,0,0,0,0,0,0,0,0,0,1]');
+INSERT INTO "phase" VALUES(5,'setup',405,405,3,405,'[0,0,0,0,1,1,0,0,1]');
+INSERT INTO "phase" VALUES(5,'teardown',89,90,4,88,'[2,0,0,0,1,0,1]');
+INSERT INTO "phase" VALUES(6,'call',0,0,0,0,'[]');
+INSERT INTO "phase" VALUES(6,'setup',397,397,3,397,'[0,0,0,0,1,1,0,0,1]');
+INSERT INTO "phase" VALUES(6,'teardown',81,82,4,80,'[2,0,0,0,1,1]');
 INSERT INTO "phase" VALUES(7,'call',100001,100001,1,0,'[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,1]');
-INSERT INTO "phase" VALUES(7,'setup',64557,69597,23,64557,'[0,0,0,0,1,1,0,0,1,16,2,0,1,0,0,1]');
-INSERT INTO "phase" VALUES(7,'teardown',5972,6827,7,1785,'[2,0,0,0,1,1,0,0,0,2,0,0,1]');
+INSERT INTO "phase" VALUES(7,'setup',3013695,3013695,21,3013695,'[0,0,0,0,1,1,0,0,1,15,2,0,0,0,0,0,0,0,0,0,0,1]');
+INSERT INTO "phase" VALUES(7,'teardown',1786,1787,6,1785,'[2,0,0,0,1,1,0,0,0,2]');
 INSERT INTO "phase" VALUES(8,'call',1611,1611,2,610,'[0,0,0,0,0,0,0,0,0,2]');
-INSERT INTO "phase" VALUES(8,'setup',7280,12320,10,7280,'[0,0,0,0,1,1,0,0,1,3,2,1,1]');
-INSERT INTO "phase" VALUES(8,'teardown',5040,5127,5,85,'[2,0,0,0,1,1,0,0,0,0,0,0,1]');
+INSERT INTO "phase" VALUES(8,'setup',7280,7280,9,7280,'[0,0,0,0,1,1,0,0,1,3,2,1]');
+INSERT INTO "phase" VALUES(8,'teardown',86,87,4,85,'[2,0,0,0,1,1]');
 INSERT INTO "phase" VALUES(9,'call',2001,2001,1,0,'[0,0,0,0,0,0,0,0,0,0,1]');
-INSERT INTO "phase" VALUES(9,'setup',5040,5445,4,405,'[0,0,0,0,1,1,0,0,1,0,0,0,1]');
-INSERT INTO "phase" VALUES(9,'teardown',5040,5132,7,88,'[4,0,0,0,1,0,1,0,0,0,0,0,1]');
+INSERT INTO "phase" VALUES(9,'setup',405,405,3,405,'[0,0,0,0,1,1,0,0,1]');
+INSERT INTO "phase" VALUES(9,'teardown',89,92,6,88,'[4,0,0,0,1,0,1]');
 CREATE TABLE run (
     id           INTEGER PRIMARY KEY,
     uuid         TEXT    NOT NULL UNIQUE,   -- the same run in every copy of the results
@@ -84,18 +85,18 @@ CREATE TABLE run (
     git_dirty    INTEGER,                   -- 1 if tracked files differed from that commit
     collected    INTEGER                    -- tests selected to run; NULL before collection ended
 );
-INSERT INTO "run" VALUES(1,'5fc3755a-c069-4b48-93db-ec1cb4802b60','2026-11-23T06:03:33.304403+00:00','2026-11-23T06:03:34.438866+00:00','finished',1,'["-q", "-p", "no:cacheprovider", "--memray"]','/home/me/shop','{"memlens": "0.1.0", "memray": "1.20.0", "platform": "linux", "pytest": "9.2.0", "python": "3.11.7"}',NULL,NULL,6);
-INSERT INTO "run" VALUES(2,'49045b7a-e78d-4281-8505-e2686bd48c1b','2026-11-23T06:03:43.619577+00:00','2026-11-23T06:03:44.115329+00:00','finished',0,'["-q", "-p", "no:cacheprovider", "--memray", "-k", "plain or within"]','/home/me/shop','{"memlens": "0.1.0", "memray": "1.20.0", "platform": "linux", "pytest": "9.2.0", "python": "3.11.7"}',NULL,NULL,3);
+INSERT INTO "run" VALUES(1,'0bc72f46-a18e-4591-9300-955776e56071','2026-11-23T12:20:36.772502+00:00','2026-11-23T12:20:37.203425+00:00','finished',1,'["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--memray"]','/home/me/shop','{"memlens": "0.1.0", "memray": "1.20.0", "platform": "linux", "pytest": "9.2.0", "python": "3.11.7"}',NULL,NULL,6);
+INSERT INTO "run" VALUES(2,'40a8e17a-0edc-4ddc-b1b6-a0a3cb737b0c','2026-11-23T12:20:42.303735+00:00','2026-11-23T12:20:42.378290+00:00','finished',0,'["-q", "-p", "no:cacheprovider", "-p", "no:randomly", "--memray", "-k", "plain or within"]','/home/me/shop','{"memlens": "0.1.0", "memray": "1.20.0", "platform": "linux", "pytest": "9.2.0", "python": "3.11.7"}',NULL,NULL,3);
 CREATE TABLE run_source (
     run    INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
     path   TEXT    NOT NULL,
     source INTEGER NOT NULL REFERENCES source (id),
     PRIMARY KEY (run, path)
 ) WITHOUT ROWID;
-INSERT INTO "run_source" VALUES(1,'test_shop.py',1);
-INSERT INTO "run_source" VALUES(2,'test_shop.py',1);
-INSERT INTO "run_source" VALUES(1,'shop.py',2);
-INSERT INTO "run_source" VALUES(2,'shop.py',2);
+INSERT INTO "run_source" VALUES(1,'shop.py',1);
+INSERT INTO "run_source" VALUES(2,'shop.py',1);
+INSERT INTO "run_source" VALUES(1,'test_shop.py',2);
+INSERT INTO "run_source" VALUES(2,'test_shop.py',2);
 CREATE TABLE setting (
     name  TEXT    PRIMARY KEY,
     value INTEGER NOT NULL
@@ -109,12 +110,20 @@ CREATE TABLE source (
     text   TEXT    NOT NULL,
     UNIQUE (path, digest)
 );
-INSERT INTO "source" VALUES(1,'test_shop.py','c26b8d45a50b1ab6dffd51f858d7b4f8fdde33595525a536e373d7595ee02a63','import pytest
+INSERT INTO "source" VALUES(1,'shop.py','19c9225a7e73508ed3b919a7a4f2e160c6de807455d07a70b55ca70124323287','KEPT = []
+
+def load(size):
+    return bytearray(size)
+
+def remember(size):
+    KEPT.append(bytearray(size))
+');
+INSERT INTO "source" VALUES(2,'test_shop.py','4ea04e6ea3701ea37408735dd5f0b00202e7e5797d2cb5fbacbc1973f9faf38e','import pytest
 from shop import load, remember
 
 @pytest.fixture
 def stock():
-    return load(50_000)
+    return load(3_000_000)
 
 @pytest.mark.limit_memory("1 MB")
 def test_within(stock):
@@ -135,35 +144,29 @@ def test_plain(size):
 def test_skips():
     pytest.skip("not today")
 ');
-INSERT INTO "source" VALUES(2,'shop.py','19c9225a7e73508ed3b919a7a4f2e160c6de807455d07a70b55ca70124323287','KEPT = []
-
-def load(size):
-    return bytearray(size)
-
-def remember(size):
-    KEPT.append(bytearray(size))
-');
 CREATE TABLE stack (
     id          INTEGER PRIMARY KEY,
     test        INTEGER NOT NULL REFERENCES test (id) ON DELETE CASCADE,
-    kind        TEXT    NOT NULL CHECK (kind IN ('peak', 'leak')),
+    kind        TEXT    NOT NULL CHECK (kind IN ('peak', 'leak', 'setup', 'teardown')),
     bytes       INTEGER NOT NULL,
     allocations INTEGER NOT NULL,
     frames      TEXT    NOT NULL,           -- frame ids, the most recent call first, a JSON list
     site        INTEGER REFERENCES frame (id) -- the first of them that is the project's own code;
                                             -- NULL if none is
 );
-INSERT INTO "stack" VALUES(1,2,'peak',100001,1,'[1,2]',1);
-INSERT INTO "stack" VALUES(2,3,'peak',2001,1,'[1,3]',1);
-INSERT INTO "stack" VALUES(3,3,'peak',610,1,'[]',NULL);
-INSERT INTO "stack" VALUES(4,4,'peak',2000001,1,'[1,4]',1);
-INSERT INTO "stack" VALUES(5,5,'peak',1001,1,'[1,3]',1);
-INSERT INTO "stack" VALUES(6,6,'peak',300057,2,'[5,6]',5);
-INSERT INTO "stack" VALUES(7,6,'leak',300001,1,'[7,8,9,10,11,5,6]',5);
-INSERT INTO "stack" VALUES(8,7,'peak',100001,1,'[1,2]',1);
-INSERT INTO "stack" VALUES(9,8,'peak',1001,1,'[1,3]',1);
-INSERT INTO "stack" VALUES(10,8,'peak',610,1,'[]',NULL);
-INSERT INTO "stack" VALUES(11,9,'peak',2001,1,'[1,3]',1);
+INSERT INTO "stack" VALUES(1,1,'peak',100001,1,'[1,2]',1);
+INSERT INTO "stack" VALUES(2,1,'setup',3000001,1,'[1,3]',1);
+INSERT INTO "stack" VALUES(3,2,'peak',2000001,1,'[1,4]',1);
+INSERT INTO "stack" VALUES(4,3,'peak',300057,2,'[5,6]',5);
+INSERT INTO "stack" VALUES(5,3,'leak',300001,1,'[7,8,9,10,11,5,6]',5);
+INSERT INTO "stack" VALUES(6,4,'peak',1001,1,'[1,12]',1);
+INSERT INTO "stack" VALUES(7,4,'peak',610,1,'[]',NULL);
+INSERT INTO "stack" VALUES(8,5,'peak',2001,1,'[1,12]',1);
+INSERT INTO "stack" VALUES(9,7,'peak',100001,1,'[1,2]',1);
+INSERT INTO "stack" VALUES(10,7,'setup',3000001,1,'[1,3]',1);
+INSERT INTO "stack" VALUES(11,8,'peak',1001,1,'[1,12]',1);
+INSERT INTO "stack" VALUES(12,8,'peak',610,1,'[]',NULL);
+INSERT INTO "stack" VALUES(13,9,'peak',2001,1,'[1,12]',1);
 CREATE TABLE test (
     id       INTEGER PRIMARY KEY,
     run      INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
@@ -175,15 +178,15 @@ CREATE TABLE test (
     duration REAL    NOT NULL,              -- seconds, all phases
     worker   TEXT                           -- pytest-xdist's worker id, NULL without it
 );
-INSERT INTO "test" VALUES(1,1,'test_shop.py::test_skips','test_shop.py','test_skips',24,'skipped',2.46264401001099031418e-01,NULL);
-INSERT INTO "test" VALUES(2,1,'test_shop.py::test_within','test_shop.py','test_within',9,'passed',2.87762555002700537443e-01,NULL);
-INSERT INTO "test" VALUES(3,1,'test_shop.py::test_plain[tw\xf6]','test_shop.py','test_plain[tw\xf6]',21,'passed',1.28292400040663778781e-03,NULL);
-INSERT INTO "test" VALUES(4,1,'test_shop.py::test_exceeds','test_shop.py','test_exceeds',13,'failed',2.64515398994262795895e-01,NULL);
-INSERT INTO "test" VALUES(5,1,'test_shop.py::test_plain[one]','test_shop.py','test_plain[one]',21,'passed',1.51818400627234950661e-03,NULL);
-INSERT INTO "test" VALUES(6,1,'test_shop.py::test_leaks','test_shop.py','test_leaks',17,'failed',4.54727561991603579372e-01,NULL);
-INSERT INTO "test" VALUES(7,2,'test_shop.py::test_within','test_shop.py','test_within',9,'passed',4.07666667997546028345e-01,NULL);
-INSERT INTO "test" VALUES(8,2,'test_shop.py::test_plain[one]','test_shop.py','test_plain[one]',21,'passed',1.35296599910361692309e-03,NULL);
-INSERT INTO "test" VALUES(9,2,'test_shop.py::test_plain[tw\xf6]','test_shop.py','test_plain[tw\xf6]',21,'passed',1.47081199247622862458e-03,NULL);
+INSERT INTO "test" VALUES(1,1,'test_shop.py::test_within','test_shop.py','test_within',9,'passed',1.15788543007511179894e-01,NULL);
+INSERT INTO "test" VALUES(2,1,'test_shop.py::test_exceeds','test_shop.py','test_exceeds',13,'failed',1.68499609935679472982e-02,NULL);
+INSERT INTO "test" VALUES(3,1,'test_shop.py::test_leaks','test_shop.py','test_leaks',17,'failed',2.43199421005556359887e-01,NULL);
+INSERT INTO "test" VALUES(4,1,'test_shop.py::test_plain[one]','test_shop.py','test_plain[one]',21,'passed',3.46883689999231137335e-02,NULL);
+INSERT INTO "test" VALUES(5,1,'test_shop.py::test_plain[tw\xf6]','test_shop.py','test_plain[tw\xf6]',21,'passed',0.000851593998959288,NULL);
+INSERT INTO "test" VALUES(6,1,'test_shop.py::test_skips','test_shop.py','test_skips',24,'skipped',6.78737000271212309598e-04,NULL);
+INSERT INTO "test" VALUES(7,2,'test_shop.py::test_within','test_shop.py','test_within',9,'passed',1.41625109994492959231e-01,NULL);
+INSERT INTO "test" VALUES(8,2,'test_shop.py::test_plain[one]','test_shop.py','test_plain[one]',21,'passed',1.25251799909165129065e-03,NULL);
+INSERT INTO "test" VALUES(9,2,'test_shop.py::test_plain[tw\xf6]','test_shop.py','test_plain[tw\xf6]',21,'passed',8.09711011243052780628e-04,NULL);
 CREATE INDEX run_running ON run (uuid) WHERE status = 'running';
 CREATE INDEX test_by_name ON test (path, name, id, run);
 CREATE INDEX test_by_run ON test (run);
