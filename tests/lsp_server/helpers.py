@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from lsprotocol import types
 from pygls.lsp.client import LanguageClient as PlainClient
@@ -130,6 +130,16 @@ def result(
         phases=(PhaseRecord("call", peak, peak, 1, 0),),
         checks=tuple(checks),
         stacks=tuple(stacks),
+    )
+
+
+def with_fixture(
+    test: TestRecord, held: int, *stack: FrameRecord, kind: Literal["setup", "teardown"] = "setup"
+) -> TestRecord:
+    """*test* with a set-up or teardown that held *held* bytes, where so much is worth a stack."""
+    return test._replace(
+        phases=(*test.phases, PhaseRecord(kind, held, held, 1, 0)),
+        stacks=(*test.stacks, StackRecord(kind, held, 1, stack)) if stack else test.stacks,
     )
 
 

@@ -17,7 +17,7 @@ from memlens_lsp.handlers import running, views
 from memlens_lsp.uris import uri_of
 
 from .conftest import OpenEditor
-from .helpers import MIB, Project, frame, result
+from .helpers import MIB, Project, frame, result, with_fixture
 from .test_views import ask, command, plain
 
 pytestmark = pytest.mark.asyncio
@@ -82,7 +82,11 @@ def fill(project: Project) -> None:
         )
         writer = ResultsWriter(database_path(project.root), run)
         writer.add_test(
-            result("tests/test_shop.py::test_checkout", 5, peak, 24 * 10**6, stack=FILL_CART)
+            with_fixture(
+                result("tests/test_shop.py::test_checkout", 5, peak, 24 * 10**6, stack=FILL_CART),
+                8 * MIB,
+                frame("stock", "tests/conftest.py", 6),
+            )
         )
         writer.add_test(result("tests/test_shop.py::test_search[1000]", 10, MIB))
         writer.finish(1, git_commit=COMMIT, git_dirty=number == 2)

@@ -10,7 +10,16 @@ from lsprotocol import types
 from memlens.store import FOLDER_NAME, database_path
 
 from .conftest import OpenEditor
-from .helpers import MIB, Editor, Project, frame, full_capabilities, inserted, result
+from .helpers import (
+    MIB,
+    Editor,
+    Project,
+    frame,
+    full_capabilities,
+    inserted,
+    result,
+    with_fixture,
+)
 
 pytestmark = pytest.mark.asyncio
 
@@ -70,6 +79,28 @@ async def test_results_from_before_are_shown_at_the_start_in_files_that_are_not_
     site = editor.diagnostics[shop][0]
     assert site.severity == types.DiagnosticSeverity.Warning
     assert site.range == types.Range(types.Position(1, 4), types.Position(1, 27))
+
+
+async def test_what_a_fixture_held_marks_neither_its_line_nor_the_test(
+    project: Project, open_editor: OpenEditor
+) -> None:
+    fixture = STACK[:1]
+    project.run(with_fixture(OVER._replace(stacks=()), 500 * MIB, *fixture))
+    editor = await open_editor()
+    test, shop = project.uri("test_shop.py"), project.uri("shop.py")
+    await editor.until(lambda: test in editor.diagnostics)
+    assert editor.marks(test) == [(6, "memory-limit-exceeded")]
+    assert not editor.diagnostics[test][0].related_information
+    assert shop not in editor.diagnostics
+    editor.open(shop, SHOP)
+    document = types.TextDocumentIdentifier(shop)
+    everywhere = types.Range(types.Position(0, 0), types.Position(9, 0))
+    assert not await editor.text_document_code_lens_async(types.CodeLensParams(document))
+    assert not await editor.text_document_inlay_hint_async(
+        types.InlayHintParams(document, everywhere)
+    )
+    on_line = types.HoverParams(document, types.Position(1, 12))
+    assert await editor.text_document_hover_async(on_line) is None
 
 
 async def test_new_results_appear_by_themselves_without_the_clients_watcher(

@@ -16,7 +16,16 @@ from memlens_lsp.features import views
 from memlens_lsp.uris import path_of, uri_of
 
 from .conftest import OpenEditor
-from .helpers import MIB, Editor, Project, frame, full_capabilities, inserted, result
+from .helpers import (
+    MIB,
+    Editor,
+    Project,
+    frame,
+    full_capabilities,
+    inserted,
+    result,
+    with_fixture,
+)
 
 TEST = """\
 def test_a():
@@ -229,6 +238,61 @@ async def test_a_flame_graph_is_compared_with_an_earlier_run(
 
 
 @pytest.mark.asyncio
+async def test_what_fixtures_held_is_seen_and_compared_by_itself(
+    project: Project, editor: Editor
+) -> None:
+    uri = project.uri("test_shop.py")
+    project.write("test_shop.py", TEST)
+    project.write("conftest.py", "def stock():\n    return load()\n")
+    test = measured()[0]
+    made = frame("stock", "conftest.py", 2)
+    project.run(test)
+    project.run(with_fixture(test, 1000))
+    project.run(with_fixture(with_fixture(test, 9 * MIB, made), 2 * MIB, made, kind="teardown"))
+    await until_known(editor, uri)
+    asked = {"uri": uri, "test": "test_a"}
+    history = await ask(editor, "memlens/history", asked)
+    _, light, unmeasured = (past["run"] for past in history["results"])
+
+    async def graph(**more: str) -> dict[str, Any]:
+        found = await ask(editor, "memlens/flameGraph", {**asked, **more})
+        assert isinstance(found, dict)
+        return found
+
+    peak = await graph()
+    assert (peak["kind"], peak["kinds"]) == ("peak", ["peak", "setup", "teardown"])
+    assert (peak["value"], peak["totalBytes"], peak["totalBytesBefore"]) == (3 * MIB, 3 * MIB, None)
+    set_up = await graph(kind="setup", compareWith=light)
+    assert (set_up["kind"], set_up["peakBytes"]) == ("setup", 3 * MIB)
+    assert (set_up["totalBytes"], set_up["totalBytesBefore"]) == (9 * MIB, 1000)
+    assert (set_up["value"], set_up["valueBefore"]) == (9 * MIB, 0)
+    (fixture,) = set_up["frames"]
+    assert (fixture["name"], fixture["uri"]) == ("stock", project.uri("conftest.py"))
+    assert (fixture["line"], fixture["value"]) == (1, 9 * MIB)
+    teardown = await graph(kind="teardown", compareWith=unmeasured)
+    assert (teardown["totalBytes"], teardown["totalBytesBefore"]) == (2 * MIB, None)
+    before = await graph(kind="setup", run=unmeasured)
+    assert (before["kinds"], before["totalBytes"], before["frames"]) == (["peak"], None, [])
+
+
+@pytest.mark.asyncio
+async def test_a_leak_that_is_gone_can_be_looked_at_in_a_comparison(
+    project: Project, editor: Editor
+) -> None:
+    uri = project.uri("test_shop.py")
+    project.write("test_shop.py", TEST)
+    project.run(result("test_shop.py::test_a", 1, 3 * MIB, leak=MIB, leak_stack=LOAD))
+    project.run(*measured())
+    await until_known(editor, uri)
+    asked = {"uri": uri, "test": "test_a"}
+    before = (await ask(editor, "memlens/history", asked))["results"][1]["run"]
+    graph = await ask(editor, "memlens/flameGraph", asked)
+    assert graph["kinds"] == ["peak"]
+    graph = await ask(editor, "memlens/flameGraph", {**asked, "compareWith": before})
+    assert graph["kinds"] == ["peak", "leak"]
+
+
+@pytest.mark.asyncio
 async def test_a_parametrized_test_stands_for_its_heaviest_case(
     project: Project, editor: Editor
 ) -> None:
@@ -260,7 +324,7 @@ WRONG: tuple[tuple[str, Any, str], ...] = (
     ("history", None, "memlens/history: uri is None: expected a string"),
     ("history", {"uri": "untitled:a", "test": "b"}, "expected the URI of a file"),
     ("history", {"uri": "file:///a", "test": "b\0"}, "test is 'b\\x00': expected a string"),
-    ("flameGraph", {"uri": "file:///a", "test": "b", "kind": "x"}, "one of peak, leak"),
+    ("flameGraph", {"uri": "file:///a", "test": "b", "kind": "x"}, "one of peak, leak, setup"),
     ("flameGraph", {"uri": "file:///a"}, "test is None: expected a string"),
 )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import zip_longest
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, get_args
 
 from memlens.store import (
     FrameKind,
@@ -80,11 +80,16 @@ class FlameGraph(TypedDict):
     test: str
     id: str
     kind: StackKind
+    #: Those that there is something to see of.
+    kinds: list[StackKind]
     run: Run
     comparedWith: Run | None
-    #: Of the test's call, which the stacks that were kept are a part of.
+    #: Of the test's call.
     peakBytes: int
     peakBytesBefore: int | None
+    #: What the stacks that were kept are a part of; None if that was not measured.
+    totalBytes: int | None
+    totalBytesBefore: int | None
     value: int
     valueBefore: int | None
     frames: list[Frame]
@@ -157,6 +162,23 @@ def peak_of(measured: TestRecord) -> int:
     """Return the peak of the test's call, in bytes."""
     call = measured.phase("call")
     return call.peak_bytes if call is not None else 0
+
+
+def total_of(measured: TestRecord, kind: StackKind) -> int | None:
+    """Return what stacks of *kind* held together, small ones too, in bytes.
+
+    None if that was not measured.
+    """
+    if kind == "leak":
+        return held(measured.stacks_of("leak"))
+    phase = measured.phase("call" if kind == "peak" else kind)
+    return phase.peak_bytes if phase is not None else None
+
+
+def kinds_of(*results: TestRecord | None) -> list[StackKind]:
+    """Return of which kinds there are stacks in one of *results* at least."""
+    known = {stack.kind for result in results if result is not None for stack in result.stacks}
+    return [kind for kind in get_args(StackKind) if kind in known]
 
 
 def frames(
