@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 
 import { changeOf, changeText, largestChange, strengthOf } from "../../web/src/changes";
-import { callSource, totalOf } from "../../web/src/panel/calls";
+import { callSource, isDrawn, totalOf } from "../../web/src/panel/calls";
 import { type Call, type FlameGraph, inOrder } from "../../web/src/panel/protocol";
 import type { FlameNode } from "../../web/src/tree";
 
@@ -16,16 +16,20 @@ function call(name: string, held: number | [number, number], ...children: Call[]
 }
 
 function graph(calls: Call[], more: Partial<FlameGraph> = {}): FlameGraph {
+  const value = calls.reduce((sum, each) => sum + each.value, 0);
   return {
     uri: "file:///test.py",
     test: "test_a",
     id: "test.py::test_a",
     kind: "peak",
+    kinds: ["peak"],
     run: RUN,
     comparedWith: null,
     peakBytes: 0,
     peakBytesBefore: null,
-    value: calls.reduce((sum, { value }) => sum + value, 0),
+    totalBytes: value,
+    totalBytesBefore: null,
+    value,
     valueBefore: null,
     frames: calls,
     ...more,
@@ -35,8 +39,8 @@ function graph(calls: Call[], more: Partial<FlameGraph> = {}): FlameGraph {
 function compared(calls: Call[], peak = 0, peakBefore = 0): FlameGraph {
   return graph(calls, {
     comparedWith: { ...RUN, run: "0" },
-    peakBytes: peak,
-    peakBytesBefore: peakBefore,
+    totalBytes: peak,
+    totalBytesBefore: peakBefore,
     valueBefore: calls.reduce((sum, { valueBefore }) => sum + (valueBefore ?? 0), 0),
   });
 }
@@ -69,10 +73,27 @@ test("what stands for many calls cannot be opened", () => {
   ]);
 });
 
-test("a peak is of all, a leak is what was kept of it", () => {
-  expect(totalOf(graph([call("a", 5)], { peakBytes: 9 }))).toEqual({ now: 9, before: null });
-  expect(totalOf(graph([call("a", 5)], { peakBytes: 9, kind: "leak" })).now).toBe(5);
+test("what was held in all is more than what the frames held", () => {
+  expect(totalOf(graph([call("a", 5)], { totalBytes: 9 }))).toEqual({ now: 9, before: null });
+  expect(totalOf(graph([call("a", 5)])).now).toBe(5);
   expect(totalOf(compared([call("a", [5, 2])], 9, 8))).toEqual({ now: 9, before: 8 });
+});
+
+test("with a run that did not measure the phase nothing is compared", () => {
+  const calls = [call("a", [5, 0])];
+  const unknown = { ...compared(calls, 5), totalBytesBefore: null };
+  expect(totalOf(unknown)).toEqual({ now: 5, before: null });
+  const root = callSource(unknown, "all").tree(true);
+  expect(root.children.map(({ before, width }) => [before, width])).toEqual([[null, 5]]);
+  // A phase that held little was measured: what is there now was not there.
+  expect(callSource(compared(calls, 5, 1), "all").tree(true).children[0]?.before).toBe(0);
+});
+
+test("there is nothing to draw where nothing was measured or kept", () => {
+  const gone = compared([call("a", [0, 5])], 1, 5);
+  const graphs = [graph([call("a", 5)]), graph([]), gone, { ...gone, totalBytes: null }];
+  expect(graphs.map(isDrawn)).toEqual([true, false, true, false]);
+  expect(isDrawn({ ...gone, totalBytesBefore: null })).toBe(false);
 });
 
 test("in a comparison what is gone is as wide as it was, within what called it", () => {

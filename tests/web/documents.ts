@@ -1,5 +1,7 @@
 // JSON reports to make pages of. Their names are as docs/schema/results-1.json has them.
 
+import type { Kind } from "../../web/src/kinds";
+
 export interface Frame {
   function: string;
   path: string;
@@ -95,7 +97,7 @@ export function leakLimit(measured: number, limit: number): object {
 }
 
 /** A stack that holds so many MiB; its frames from the test inwards. */
-export function stack(kind: "peak" | "leak", size: number, ...frames: Frame[]): object {
+export function stack(kind: Kind, size: number, ...frames: Frame[]): object {
   return { kind, bytes: size * MIB, allocations: 2, frames: [...frames].reverse() };
 }
 

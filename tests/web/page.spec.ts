@@ -196,6 +196,35 @@ test("leaks have a flame graph of their own, and stacks are there as text", asyn
   );
 });
 
+test("what a heavy set-up held has a graph of its own, and no part in the test's", async ({
+  page,
+  openReport,
+}) => {
+  const made = stack("setup", 6, frame("stock", "tests/conftest.py", 4));
+  const held = stack("peak", 2, frame("test_small", "tests/test_shop.py", 3));
+  const test = passed(SMALL, 2, { stacks: [made, held] });
+  const phase = { allocated_bytes: null, allocations: null, alive_bytes: 0, histogram: null };
+  Object.assign(test, {
+    phases: [
+      { name: "setup", peak_bytes: 8 * MIB, ...phase },
+      { name: "call", peak_bytes: 2 * MIB, ...phase },
+    ],
+  });
+  await openReport(reportOf(test));
+  await page.getByRole("button", { name: "test_small" }).click();
+  await expect(page.getByRole("heading", { name: "What held 2.0 MiB at the peak" })).toBeVisible();
+  const kinds = page.getByRole("group", { name: "Stacks shown" });
+  await expect(kinds.getByRole("button")).toHaveText(["Peak of the test", "Set-up"]);
+  await expect(page.locator("g[name=stock]")).toHaveCount(0);
+  await kinds.getByRole("button", { name: "Set-up" }).click();
+  const title = "What held 8.0 MiB at the peak of set-up";
+  await expect(page.getByRole("heading", { name: title })).toBeVisible();
+  await expect(page.locator("g[name=stock]")).toHaveCount(1);
+  await expect(page.locator("g[name=test_small]")).toHaveCount(0);
+  await expect(page.getByText("the empty part, 2.0 MiB (25 %)")).toBeVisible();
+  await expect(page.locator(".flame-legend li")).toHaveText(["your code"]);
+});
+
 test("details show limits, phases, and the peak in earlier runs", async ({ page, openReport }) => {
   const report = shop();
   report.runs.unshift(run("run-1", "2026-11-22T08:00:00.000000+00:00"));
@@ -405,6 +434,9 @@ for (const width of [320, 360, 420, 800, 1280]) {
       histogram: null,
     };
     heavy.phases = ["setup", "call", "teardown"].map((name) => ({ name, ...large }));
+    for (const kind of ["leak", "setup", "teardown"] as const) {
+      heavy.stacks.push(stack(kind, 1022.9, frame("f".repeat(99), `${"a".repeat(99)}.py`, 7)));
+    }
     heavy.limits = [
       { ...memoryLimit(1022.9, 512), marker: "memray_default_limit" },
       { ...leakLimit(3, 0), limit_bytes: 0, marker: "limit_leaked_objects" },

@@ -84,7 +84,7 @@ test("a comparison says in words what has grown, shrunk and gone", async ({ page
 });
 
 test("kind, run and comparison are chosen", async ({ page, panel }) => {
-  await panel.send(graphOf({ calls: CALLS, results: RESULTS }));
+  await panel.send(graphOf({ calls: CALLS, results: RESULTS, kinds: ["peak", "leak"] }));
   const last = async () => (await panel.said()).at(-1);
   await page.getByRole("button", { name: "Leaked" }).click();
   expect(await last()).toEqual({
@@ -101,6 +101,94 @@ test("kind, run and comparison are chosen", async ({ page, panel }) => {
     type: "choose",
     choice: { kind: "peak", run: "run-1", compareWith: null },
   });
+});
+
+test("only what a result has is offered, and what is looked at stays", async ({ page, panel }) => {
+  const kinds = page.getByRole("group", { name: "Stacks shown" });
+  await panel.send(graphOf({ calls: CALLS, results: RESULTS }));
+  await expect(page.getByRole("application")).toBeVisible();
+  await expect(kinds).toBeHidden();
+  const shown = { calls: CALLS, results: RESULTS, kinds: ["setup", "peak"] } as const;
+  await panel.send(graphOf(shown));
+  await expect(kinds.getByRole("button")).toHaveText(["Peak of the test", "Set-up"]);
+  await page.getByLabel("Compare with").focus();
+  await page.keyboard.press("Shift+Tab");
+  await expect(kinds.getByRole("button", { name: "Set-up", pressed: false })).toBeFocused();
+  await page.keyboard.press("Enter");
+  const choice = { kind: "setup", run: null, compareWith: null };
+  await expect.poll(panel.said).toContainEqual({ type: "choose", choice });
+  const stock = [call("stock", 7, null, [call("load", 7, null)])];
+  await panel.send(graphOf({ ...shown, calls: stock, kind: "setup", phase: [8, null] }));
+  await expect(kinds.getByRole("button", { name: "Set-up", pressed: true })).toBeFocused();
+  const root = page.getByRole("application", { name: /^8\.0 MiB held at the peak of set-up, / });
+  await expect(root).toBeVisible();
+  await expect(page.getByText("The empty part, 1.0 MiB, was held by call stacks")).toBeVisible();
+  // Another run, in which another test made the fixture.
+  await panel.send(
+    graphOf({
+      calls: [],
+      results: RESULTS,
+      shown: 1,
+      kind: "setup",
+      kinds: ["peak", "leak"],
+      phase: [0.5, null],
+    }),
+  );
+  await expect(page.getByRole("heading", { name: "Set-up held little in this run" })).toBeVisible();
+  await expect(
+    page.getByText("512.0 KiB at its peak: call stacks are kept from 1.0 MiB on."),
+  ).toBeVisible();
+  await expect(kinds.getByRole("button")).toHaveText(["Peak of the test", "Leaked", "Set-up"]);
+  // The focus does not get lost with what it was on.
+  await kinds.getByRole("button", { name: "Leaked" }).focus();
+  await panel.send(graphOf({ ...shown, calls: stock, kind: "setup", phase: [8, null] }));
+  await expect(kinds.getByRole("button", { name: "Set-up" })).toBeFocused();
+});
+
+test("of a phase it is said where nothing can be compared", async ({ page, panel }) => {
+  const shown = {
+    calls: [call("stock", 8, 0)],
+    results: RESULTS,
+    comparedWith: 1,
+    kind: "teardown",
+  } as const;
+  const frame = page.locator(".frame", { hasText: "stock" });
+  await panel.send(graphOf({ ...shown, phase: [8, null] }));
+  await expect(
+    page.getByText("Teardown was not measured in the run to compare with."),
+  ).toBeVisible();
+  await expect(frame).not.toContainText("new");
+  await panel.send(graphOf({ ...shown, phase: [8, 0.5] }));
+  await expect(page.getByRole("status").first()).toHaveText(
+    "8.0 MiB, before 512.0 KiB: +7.5 MiB. What it held before was too little for its call stacks to be kept.",
+  );
+  await expect(frame).toContainText("new, +8.0 MiB");
+  await panel.send(graphOf({ ...shown, calls: [call("stock", 0, 8)], phase: [0.5, 8] }));
+  await expect(page.getByRole("status").first()).toHaveText(
+    "512.0 KiB, before 8.0 MiB: −7.5 MiB. What it holds now is too little for its call stacks to be kept.",
+  );
+  await expect(frame).toContainText("gone, −8.0 MiB");
+  await panel.send(graphOf({ ...shown, calls: [call("stock", 0, 8)], phase: [null, 8] }));
+  await expect(page.getByRole("heading", { name: "Teardown was not measured" })).toBeVisible();
+});
+
+test("the legend names only what is shown", async ({ page, panel }) => {
+  const legend = page.locator(".flame-legend li");
+  await panel.send(graphOf({ calls: CALLS, results: RESULTS }));
+  await expect(legend).toHaveText(["your code", "libraries", "native code"]);
+  await page.getByLabel("Native frames").uncheck();
+  await expect(legend).toHaveText(["your code", "libraries"]);
+  await panel.send(graphOf({ calls: [call("test_cart", 30, null)], results: RESULTS }));
+  await expect(legend).toHaveText(["your code"]);
+  await panel.send(graphOf({ calls: COMPARED, results: RESULTS, comparedWith: 1 }));
+  await expect(legend).toHaveText([
+    "holds more (+) or is new",
+    "holds less (−)",
+    "gone, as wide as it was",
+  ]);
+  const calls = [call("new", 5, 0, [call("same", 5, 5)])];
+  await panel.send(graphOf({ calls, results: RESULTS, comparedWith: 1 }));
+  await expect(legend).toHaveText(["holds more (+) or is new", "as before"]);
 });
 
 test("the runs are read out, and walked by keyboard alone", async ({ page, panel }) => {
@@ -174,9 +262,9 @@ test("without a graph it says why, and what to do", async ({ page, panel }) => {
     { type: "act", action: "run" },
     { type: "act", action: "log" },
   ]);
-  await panel.send(graphOf({ calls: [], results: RESULTS, kind: "leak" }));
+  await panel.send(graphOf({ calls: [], results: RESULTS, kind: "leak", kinds: ["peak"] }));
   await expect(page.getByRole("heading", { name: "No leak is known of this run" })).toBeVisible();
-  await expect(page.getByRole("button", { name: "At the peak" })).toBeVisible();
+  await expect(page.getByRole("button", { name: "Peak of the test" })).toBeVisible();
   await expect(page.getByRole("application")).toHaveCount(0);
 });
 

@@ -7,9 +7,10 @@ import { join } from "node:path";
 import { test as base, expect } from "@playwright/test";
 
 import { buildWebview } from "../../vscode-extension/scripts/webview.mjs";
+import type { Kind } from "../../web/src/kinds";
 import type { FromPage, ToPage } from "../../web/src/panel/messages";
 import { panelPage } from "../../web/src/panel/page";
-import type { Call, FlameGraph, History, Past } from "../../web/src/panel/protocol";
+import type { Call, History, Past } from "../../web/src/panel/protocol";
 import { MIB } from "./documents";
 
 export { expect } from "@playwright/test";
@@ -148,7 +149,11 @@ interface Shown {
   /** Which of them is shown, and which it is compared with. */
   readonly shown?: number;
   readonly comparedWith?: number;
-  readonly kind?: FlameGraph["kind"];
+  readonly kind?: Kind;
+  /** Of which kinds there are stacks; if not said, of the one that is shown. */
+  readonly kinds?: readonly Kind[];
+  /** What set-up or teardown held, and before, in MiB; null if it was not measured. */
+  readonly phase?: readonly [number | null, number | null];
   readonly focus?: "graph" | "history";
 }
 
@@ -161,6 +166,13 @@ export function graphOf({ calls, results, shown = 0, kind = "peak", ...more }: S
   }
   const sum = (side: "value" | "valueBefore") =>
     calls.reduce((bytes, each) => bytes + (each[side] ?? 0), 0);
+  const total = (side: "value" | "valueBefore", peak: number) => {
+    if (more.phase !== undefined) {
+      const held = more.phase[side === "value" ? 0 : 1];
+      return held === null ? null : held * MIB;
+    }
+    return kind === "leak" ? sum(side) : peak;
+  };
   const id = { ...SUBJECT, id: `tests/test_shop.py::${SUBJECT.test}` };
   const history: History = { ...id, results };
   return {
@@ -172,10 +184,13 @@ export function graphOf({ calls, results, shown = 0, kind = "peak", ...more }: S
     graph: {
       ...id,
       kind,
+      kinds: more.kinds ?? [kind],
       run: of,
       comparedWith: before ?? null,
       peakBytes: of.peakBytes,
       peakBytesBefore: before?.peakBytes ?? null,
+      totalBytes: total("value", of.peakBytes),
+      totalBytesBefore: before === undefined ? null : total("valueBefore", before.peakBytes),
       value: sum("value"),
       valueBefore: before === undefined ? null : sum("valueBefore"),
       frames: calls,

@@ -41,6 +41,8 @@ describe("what is chosen", () => {
     expect(possible({ ...PEAK, run: "middle" }, RESULTS).run).toBe("middle");
     expect(possible({ ...PEAK, run: "deleted" }, RESULTS).run).toBeNull();
     expect(possible({ ...PEAK, kind: "leak" }, []).kind).toBe("leak");
+    // Another run may have no such stacks: that is said, and nothing else is shown instead.
+    expect(possible({ ...PEAK, kind: "setup", run: "middle" }, RESULTS).kind).toBe("setup");
   });
 
   test("is not pinned to the newest run, so that a newer one is shown", () => {
@@ -105,6 +107,8 @@ describe("what comes from outside", () => {
     [{ type: "open", frame: 3, focus: true }],
     [{ type: "act", action: "run" }],
     [{ type: "choose", choice: { kind: "leak", run: "1", compareWith: null } }],
+    [{ type: "choose", choice: { kind: "setup", run: null, compareWith: "1" } }],
+    [{ type: "choose", choice: { kind: "teardown", run: null, compareWith: null } }],
   ])("is taken as the page sends it: %j", (message) => {
     expect(readMessage({ ...message, more: 1 })).toEqual(message);
   });
@@ -121,6 +125,8 @@ describe("what comes from outside", () => {
     [{ type: "act", action: "workbench.action.quit" }],
     [{ type: "act", action: ["run"] }],
     [{ type: "choose", choice: { kind: "all", run: null, compareWith: null } }],
+    [{ type: "choose", choice: { kind: "toString", run: null, compareWith: null } }],
+    [{ type: "choose", choice: { kind: ["peak"], run: null, compareWith: null } }],
     [{ type: "choose", choice: { kind: "peak", run: 1, compareWith: null } }],
     [{ type: "choose", choice: { kind: "peak" } }],
   ])("is left alone if it is nothing that the page sends: %j", (message) => {

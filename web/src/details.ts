@@ -3,6 +3,7 @@
 import { element } from "./dom";
 import { showFlameGraph } from "./flameGraph";
 import { type Point, showHistory } from "./history";
+import { DEEDS, KINDS, type Kind, offered } from "./kinds";
 import type { Limit, Phase, Stack, Test } from "./report";
 import { smallTable } from "./smallTable";
 import { showStackList } from "./stackList";
@@ -132,11 +133,9 @@ function number(text: string): HTMLElement {
   return element("td", { class: "number" }, text);
 }
 
-/** Shows the graph of the stacks at the peak, or of those that leak, and a switch if both are. */
+/** Shows the graph of the stacks of one kind, and a switch if there are several. */
 function showGraphs(host: HTMLElement, test: Test, stacks: readonly Stack[]): () => void {
-  const kinds = (["peak", "leak"] as const).filter((kind) =>
-    stacks.some((stack) => stack.kind === kind),
-  );
+  const kinds = offered(stacks.map(({ kind }) => kind));
   const [first] = kinds;
   if (first === undefined) {
     host.append(element("p", { class: "quiet" }, "No call stacks of it were kept."));
@@ -151,18 +150,16 @@ function showGraphs(host: HTMLElement, test: Test, stacks: readonly Stack[]): ()
   host.append(element("div", { class: "graphs-head" }, title, choice), note, graph, asText);
 
   let remove = () => {};
-  const show = (kind: Stack["kind"]) => {
+  const show = (kind: Kind) => {
     remove();
     const shown = stacks.filter((stack) => stack.kind === kind);
     const kept = shown.reduce((sum, { bytes }) => sum + bytes, 0);
-    const atPeak = kind === "peak";
-    const total = atPeak ? Math.max(test.peak_bytes ?? 0, kept) : kept;
-    title.textContent = atPeak
-      ? `What held ${formatSize(total)} at the peak`
-      : `What leaked ${formatSize(total)}`;
+    const total = Math.max(peakOf(test, kind), kept);
+    const [verb = "", ...when] = DEEDS[kind].split(" ");
+    title.textContent = ["What", verb, formatSize(total), ...when].join(" ");
     note.textContent = restText(total, kept);
     note.hidden = note.textContent === "";
-    const name = atPeak ? `All ${formatSize(total)}` : `All ${formatSize(total)} that leaked`;
+    const name = `All ${formatSize(total)}${kind === "leak" ? " that leaked" : ""}`;
     const label = `${title.textContent} in ${test.nodeid}`;
     ({ remove } = showFlameGraph(graph, flameSource(shown, { name, total }), { label }));
     showStackList(list, shown);
@@ -172,8 +169,7 @@ function showGraphs(host: HTMLElement, test: Test, stacks: readonly Stack[]): ()
   };
   if (kinds.length > 1) {
     for (const kind of kinds) {
-      const text = kind === "peak" ? "At the peak" : "Leaked";
-      const button = element("button", { type: "button", value: kind }, text);
+      const button = element("button", { type: "button", value: kind }, KINDS[kind]);
       button.addEventListener("click", () => show(kind));
       choice.append(button);
     }
@@ -183,6 +179,13 @@ function showGraphs(host: HTMLElement, test: Test, stacks: readonly Stack[]): ()
     remove();
     host.replaceChildren();
   };
+}
+
+/** The peak that stacks of *kind* are a part of, in bytes; 0 for what leaked, which has none. */
+function peakOf(test: Test, kind: Kind): number {
+  return kind === "peak"
+    ? (test.peak_bytes ?? 0)
+    : (test.phases.find(({ name }) => name === kind)?.peak_bytes ?? 0);
 }
 
 function restText(total: number, kept: number): string {

@@ -44,6 +44,14 @@ const CELL_HEIGHT_PX = 22;
 /** A narrower frame is not drawn. */
 const NARROWEST_PX = 0.5;
 const ZOOM_MS = 200;
+/** What colours mean: of the code that a frame is of, and of its change in a comparison. */
+const ORIGINS = { project: "your code", library: "libraries", native: "native code" };
+const CHANGES = {
+  grown: "holds more (+) or is new",
+  shrunk: "holds less (−)",
+  same: "as before",
+  gone: "gone, as wide as it was",
+};
 /** How many shades each kind of code has, so that neighbours can be told apart. */
 const SHADES = 4;
 
@@ -85,7 +93,7 @@ export function showFlameGraph(
 
   function draw(zoom: readonly string[]): Graph {
     const tree = source.tree(native.checked);
-    key.replaceChildren(...legend(source, tree));
+    key.replaceChildren(...legend(tree));
     reset.disabled = true;
     const made = new Graph(canvas, tree, {
       describe: (node) => chosen.replaceChildren(...description(node, tree, options)),
@@ -454,21 +462,24 @@ function hasHighlightedCaller({ parent }: Node): boolean {
   return parent !== null && (parent.highlight === true || hasHighlightedCaller(parent));
 }
 
-/** What the colours mean: those that there are. */
-function legend(source: FlameSource, tree: FlameNode): HTMLElement[] {
-  const entry = (name: string, value: string, text: string) =>
-    element("li", { [name]: value }, text);
-  if (tree.before !== null) {
-    return [
-      entry("data-change", "grown", "holds more (+) or is new"),
-      entry("data-change", "shrunk", "holds less (−)"),
-      entry("data-change", "same", "as before"),
-      entry("data-change", "gone", "gone, as wide as it was"),
-    ];
+/** What the colours mean, of those that there are in *tree*. */
+function legend(tree: FlameNode): HTMLElement[] {
+  const there = new Set<string | null>();
+  for (const node of nodesBelow(tree)) {
+    const change = changeOf(node);
+    // What is new is in the colour of what has grown.
+    there.add(change === "new" ? "grown" : (change ?? (node.frame && originOf(node.frame))));
   }
-  return [
-    entry("data-origin", "project", "your code"),
-    entry("data-origin", "library", "libraries"),
-    ...(source.hasNative ? [entry("data-origin", "native", "native code")] : []),
-  ];
+  return Object.entries(tree.before === null ? ORIGINS : CHANGES)
+    .filter(([value]) => there.has(value))
+    .map(([value, text]) =>
+      element("li", { [tree.before === null ? "data-origin" : "data-change"]: value }, text),
+    );
+}
+
+function* nodesBelow({ children }: FlameNode): Generator<FlameNode> {
+  for (const child of children) {
+    yield child;
+    yield* nodesBelow(child);
+  }
 }

@@ -1,6 +1,8 @@
 // What the page is given: the JSON report with each frame stored once, as
 // plugin/memlens/exports/html.py makes it. Sizes are bytes, durations seconds, lines count from 1.
 
+import type { Kind } from "./kinds";
+
 /** A place in code that a stack passed, as the JSON report has it. */
 export interface Frame {
   readonly function: string;
@@ -14,7 +16,7 @@ export interface Frame {
 
 /** One call stack and what it held. The most recent call is first. */
 export interface Stack {
-  readonly kind: "peak" | "leak";
+  readonly kind: Kind;
   readonly bytes: number;
   readonly allocations: number;
   readonly frames: readonly Frame[];

@@ -1,5 +1,6 @@
 // What comes from outside — commands' arguments, the page, what the editor kept — checked before use.
 
+import { KINDS, type Kind } from "../../../web/src/kinds";
 import type { Action, Choice, FromPage, Kept, Subject } from "../../../web/src/panel/messages";
 
 const ACTIONS: ReadonlySet<unknown> = new Set<Action>(["run", "retry", "restart", "log"]);
@@ -52,8 +53,8 @@ function readChoice(value: unknown): Choice | undefined {
   }
   const { kind, run, compareWith } = value;
   const areRuns = [run, compareWith].every((uuid) => uuid === null || typeof uuid === "string");
-  return (kind === "peak" || kind === "leak") && areRuns
-    ? { kind, run: run as string | null, compareWith: compareWith as string | null }
+  return typeof kind === "string" && Object.hasOwn(KINDS, kind) && areRuns
+    ? { kind: kind as Kind, run: run as string | null, compareWith: compareWith as string | null }
     : undefined;
 }
 

@@ -11,7 +11,7 @@ export function callSource(graph: FlameGraph, name: string): FlameSource {
     hasNative: calls.some(({ kind }) => kind === "native"),
     tree: (native) => {
       const grown = new GrowingTree(rootOf(graph, name));
-      addCalls(grown, grown.root, graph.frames, { numbers, native });
+      addCalls(grown, grown.root, graph.frames, { numbers, native, compares: isCompared(graph) });
       widen(grown.root);
       grown.sort();
       return grown.root;
@@ -19,13 +19,24 @@ export function callSource(graph: FlameGraph, name: string): FlameSource {
   };
 }
 
+/** Whether it can be told what has changed: not of a phase that the other run did not measure. */
+export function isCompared(graph: FlameGraph): boolean {
+  return graph.comparedWith !== null && graph.totalBytesBefore !== null;
+}
+
+/** Whether there is anything to draw. */
+export function isDrawn(graph: FlameGraph): boolean {
+  const before = isCompared(graph) ? (graph.valueBefore ?? 0) : 0;
+  return graph.totalBytes !== null && (graph.value > 0 || before > 0);
+}
+
 /** What was held in all: of a peak more than by the frames, as small stacks are not kept. */
 export function totalOf(graph: FlameGraph): { now: number; before: number | null } {
-  const atPeak = graph.kind === "peak";
-  const before = graph.comparedWith === null ? null : (graph.valueBefore ?? 0);
   return {
-    now: Math.max(graph.value, atPeak ? graph.peakBytes : 0),
-    before: before === null ? null : Math.max(before, atPeak ? (graph.peakBytesBefore ?? 0) : 0),
+    now: Math.max(graph.value, graph.totalBytes ?? 0),
+    before: isCompared(graph)
+      ? Math.max(graph.valueBefore ?? 0, graph.totalBytesBefore ?? 0)
+      : null,
   };
 }
 
@@ -37,6 +48,7 @@ function rootOf(graph: FlameGraph, name: string): FlameNode {
 interface How {
   readonly numbers: ReadonlyMap<Call, number>;
   readonly native: boolean;
+  readonly compares: boolean;
 }
 
 function addCalls(grown: GrowingTree, parent: FlameNode, calls: readonly Call[], how: How): void {
@@ -49,7 +61,7 @@ function addCalls(grown: GrowingTree, parent: FlameNode, calls: readonly Call[],
     const child = grown.child(parent, frameOf(call, how.numbers.get(call) ?? -1));
     child.value += call.value;
     child.allocations = null;
-    if (call.valueBefore !== null) {
+    if (how.compares && call.valueBefore !== null) {
       child.before = (child.before ?? 0) + call.valueBefore;
     }
     addCalls(grown, child, call.children, how);

@@ -1,15 +1,16 @@
-// What is chosen above the graph: at the peak or leaked, and the run to compare with.
+// What is chosen above the graph: what held memory when, and the run to compare with.
 
 import { element } from "../dom";
+import { KINDS, type Kind, offered } from "../kinds";
 import { formatSize } from "../units";
 import type { Choice } from "./messages";
-import type { Kind, Past } from "./protocol";
+import type { Past } from "./protocol";
 import { commitText, when } from "./wording";
-
-const KINDS: Readonly<Record<Kind, string>> = { peak: "At the peak", leak: "Leaked" };
 
 export interface ControlInputs {
   readonly choice: Choice;
+  /** Of which there are call stacks. */
+  readonly kinds: readonly Kind[];
   /** The newest first. */
   readonly results: readonly Past[];
   /** The run that is shown. */
@@ -18,7 +19,12 @@ export interface ControlInputs {
 
 /** The controls, which stay while what they offer changes. */
 export class Controls {
-  private readonly kinds = new Map<Kind, HTMLButtonElement>();
+  private readonly kinds = element("div", {
+    class: "choice",
+    role: "group",
+    "aria-label": "Stacks shown",
+  });
+  private readonly buttons = new Map<Kind, HTMLButtonElement>();
   private readonly compare = element("select", { id: "compare" });
   private inputs: ControlInputs | undefined;
 
@@ -26,18 +32,17 @@ export class Controls {
     host: HTMLElement,
     private readonly chosen: (choice: Choice) => void,
   ) {
-    const kinds = element("div", { class: "choice", role: "group", "aria-label": "Stacks shown" });
-    for (const kind of ["peak", "leak"] as const) {
+    for (const kind of Object.keys(KINDS) as Kind[]) {
       const button = element("button", { type: "button" }, KINDS[kind]);
       button.addEventListener("click", () => this.choose({ kind }));
-      this.kinds.set(kind, button);
-      kinds.append(button);
+      this.buttons.set(kind, button);
+      this.kinds.append(button);
     }
     this.compare.addEventListener("change", () =>
       this.choose({ compareWith: this.compare.value || null }),
     );
     host.append(
-      kinds,
+      this.kinds,
       element(
         "div",
         { class: "compare" },
@@ -49,9 +54,7 @@ export class Controls {
 
   show(inputs: ControlInputs): void {
     this.inputs = inputs;
-    for (const [kind, button] of this.kinds) {
-      button.setAttribute("aria-pressed", String(kind === inputs.choice.kind));
-    }
+    this.offer(inputs.choice.kind, inputs.kinds);
     const at = inputs.results.findIndex(({ run }) => run === inputs.shown);
     const earlier = inputs.results.slice(at + 1);
     this.compare.replaceChildren(
@@ -60,6 +63,20 @@ export class Controls {
     );
     this.compare.disabled = earlier.length === 0;
     this.compare.value = inputs.choice.compareWith ?? "";
+  }
+
+  /** Offers what there is, and what is being looked at: with one thing there is no choice. */
+  private offer(shown: Kind, known: readonly Kind[]): void {
+    const kinds = offered(["peak", shown, ...known]);
+    this.kinds.hidden = kinds.length === 1;
+    for (const [kind, button] of this.buttons) {
+      button.setAttribute("aria-pressed", String(kind === shown));
+      const hadFocus = document.activeElement === button;
+      button.hidden = !kinds.includes(kind);
+      if (button.hidden && hadFocus) {
+        this.buttons.get(shown)?.focus();
+      }
+    }
   }
 
   private choose(changed: Partial<Choice>): void {
@@ -71,6 +88,6 @@ export class Controls {
 
 function runText(past: Past, isLast: boolean): string {
   const name = isLast ? "the run before" : "";
-  const parts = [name, formatSize(past.peakBytes), when(past), commitText(past)];
+  const parts = [name, `peak ${formatSize(past.peakBytes)}`, when(past), commitText(past)];
   return parts.filter(Boolean).join(" · ");
 }

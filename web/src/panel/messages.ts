@@ -1,6 +1,7 @@
 // What an editor's extension and the page in its panel say to each other.
 
-import type { FlameGraph, History, Kind } from "./protocol";
+import type { Kind } from "../kinds";
+import type { FlameGraph, History } from "./protocol";
 
 /** A test, as the server's requests and commands name it. */
 export interface Subject {

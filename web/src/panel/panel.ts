@@ -1,7 +1,6 @@
 // The page in an editor's panel: shows what the extension sends, and tells it what is asked for.
 // Everything is shown as text, and nothing is fetched.
 
-import { changeText } from "../changes";
 import { element } from "../dom";
 import {
   type FlameGraphOptions,
@@ -9,13 +8,14 @@ import {
   type ShownFlameGraph,
   showFlameGraph,
 } from "../flameGraph";
+import { DEEDS } from "../kinds";
 import { formatSize } from "../units";
-import { callSource, totalOf } from "./calls";
+import { callSource, isDrawn, totalOf } from "./calls";
 import { Controls } from "./controls";
 import type { Action, Choice, FromPage, Kept, Notice, ToPage } from "./messages";
 import type { FlameGraph } from "./protocol";
 import { type ShownStrip, showStrip } from "./strip";
-import { emptyText } from "./wording";
+import { emptyText, summaryOf } from "./wording";
 
 interface Host {
   postMessage(message: FromPage): void;
@@ -128,8 +128,8 @@ class Page {
       // The newest stays the newest when there is a newer one.
       choose: (run) => this.choose({ ...this.choice, run: run === results[0]?.run ? null : run }),
     });
-    this.controls.show({ choice, results, shown: graph.run.run });
-    const held = graph.value > 0 || (graph.valueBefore ?? 0) > 0;
+    this.controls.show({ choice, kinds: graph.kinds, results, shown: graph.run.run });
+    const held = isDrawn(graph);
     document.body.toggleAttribute("data-empty", !held);
     if (held) {
       this.notice.replaceChildren();
@@ -152,9 +152,8 @@ class Page {
     const focused = this.flame.contains(active) ? active?.className || active?.tagName : undefined;
     this.graph?.remove();
     const { now, before } = totalOf(graph);
-    const what = graph.kind === "peak" ? "held at the peak" : "leaked";
     this.summary.textContent = summaryOf(graph);
-    const name = `${formatSize(now)} ${what}`;
+    const name = `${formatSize(now)} ${DEEDS[graph.kind]}`;
     const options: FlameGraphOptions = {
       label: `${name}${before === null ? "" : `, before: ${formatSize(before)}`}, ${graph.test}`,
       open: (frame, focus) => this.host.postMessage({ type: "open", frame, focus }),
@@ -197,21 +196,6 @@ class Page {
       this.graph.focusSearch();
     }
   }
-}
-
-/** What the widths do not say: what is not kept, and what a comparison shows. */
-function summaryOf(graph: FlameGraph): string {
-  const { now, before } = totalOf(graph);
-  const said: string[] = [];
-  if (before !== null) {
-    const change = changeText({ value: now, before });
-    said.push(`${formatSize(now)}, before ${formatSize(before)}: ${change}.`);
-  }
-  const rest = now - graph.value;
-  if (now > 0 && rest / now >= 0.01) {
-    said.push(`The empty part, ${formatSize(rest)}, was held by call stacks too small to be kept.`);
-  }
-  return said.join(" ");
 }
 
 new Page();

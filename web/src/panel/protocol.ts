@@ -1,5 +1,7 @@
 // What the language server answers, as docs/protocol.md says. Sizes are bytes, lines count from 0.
 
+import type { Kind } from "../kinds";
+
 export interface Run {
   readonly run: string;
   readonly started: string;
@@ -22,8 +24,6 @@ export interface History {
   readonly results: readonly Past[];
 }
 
-export type Kind = "peak" | "leak";
-
 /** A call, and what was allocated in it and in what it called. */
 export interface Call {
   readonly name: string;
@@ -44,10 +44,15 @@ export interface FlameGraph {
   readonly test: string;
   readonly id: string;
   readonly kind: Kind;
+  /** Those that there is something to see of. */
+  readonly kinds: readonly Kind[];
   readonly run: Run;
   readonly comparedWith: Run | null;
   readonly peakBytes: number;
   readonly peakBytesBefore: number | null;
+  /** What was held in all; null for a phase that was not measured. */
+  readonly totalBytes: number | null;
+  readonly totalBytesBefore: number | null;
   readonly value: number;
   readonly valueBefore: number | null;
   readonly frames: readonly Call[];

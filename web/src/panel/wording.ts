@@ -1,10 +1,20 @@
 // How the panel words runs and what was measured: as in an editor, in the user's own time.
 
+import { changeText } from "../changes";
+import { KINDS } from "../kinds";
 import { formatSize } from "../units";
+import { totalOf } from "./calls";
 import type { FlameGraph, Past, Run } from "./protocol";
 
 /** How much of a commit's hash is shown. */
 const HASH_LENGTH = 8;
+/** Bytes: of a set-up or teardown that held less no call stacks are kept. */
+const LIGHT = 1024 * 1024;
+/** Why another run's may have held more. */
+const SHARED = {
+  setup: "A fixture that tests share is made for the first of them that runs.",
+  teardown: "A fixture that tests share is torn down after the last of them that runs.",
+};
 
 /** Returns when *run* began, in the page's language and the user's time zone; a year if it is past. */
 export function when({ started }: Run): string {
@@ -50,16 +60,52 @@ export function resultText(past: Past): string {
   return parts.filter(Boolean).join(" · ");
 }
 
+/** Returns what the widths of *graph* do not say: what has changed, and what was not kept. */
+export function summaryOf(graph: FlameGraph): string {
+  const { now, before } = totalOf(graph);
+  const said: string[] = [];
+  if (before !== null) {
+    const change = changeText({ value: now, before });
+    said.push(`${formatSize(now)}, before ${formatSize(before)}: ${change}.`);
+    if (before > 0 && graph.valueBefore === 0) {
+      said.push("What it held before was too little for its call stacks to be kept.");
+    }
+  } else if (graph.comparedWith !== null) {
+    said.push(`${KINDS[graph.kind]} was not measured in the run to compare with.`);
+  }
+  const rest = now - graph.value;
+  if (now > 0 && rest === now) {
+    said.push("What it holds now is too little for its call stacks to be kept.");
+  } else if (now > 0 && rest / now >= 0.01) {
+    said.push(`The empty part, ${formatSize(rest)}, was held by call stacks too small to be kept.`);
+  }
+  return said.join(" ");
+}
+
 /** Returns why there is nothing to draw of *graph*. */
-export function emptyText({ kind, peakBytes }: FlameGraph): { title: string; text: string } {
+export function emptyText(graph: FlameGraph): { title: string; text: string } {
+  const { kind, totalBytes } = graph;
   if (kind === "leak") {
     return {
       title: "No leak is known of this run",
       text: "Leaks are looked for in tests with the limit_leaks marker, and their call stacks kept.",
     };
   }
+  const name = kind === "peak" ? "The test" : KINDS[kind];
+  if (totalBytes === null) {
+    return {
+      title: `${name} was not measured in this run`,
+      text: "It is not always, of a test that is measured by itself, as for leaks.",
+    };
+  }
+  if (kind !== "peak" && totalBytes < LIGHT) {
+    return {
+      title: `${name} held little in this run`,
+      text: `${formatSize(totalBytes)} at its peak: call stacks are kept from ${formatSize(LIGHT)} on. ${SHARED[kind]}`,
+    };
+  }
   return {
     title: "No call stacks were kept of this run",
-    text: `The test held ${formatSize(peakBytes)} at its peak, and no call stack held enough of it to be kept.`,
+    text: `${name} held ${formatSize(totalBytes)} at its peak, and no call stack held enough of it to be kept.`,
   };
 }
