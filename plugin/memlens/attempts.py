@@ -111,7 +111,7 @@ class Attempt:
             alive_bytes=measurement.alive,
             histogram=measurement.histogram,
         )
-        if phase != "call" and measurement.peak >= _LIGHT:
+        if phase != "call" and measurement.peak_but_an_arena >= _LIGHT:
             stacks = (
                 places.stack(phase, stack._replace(frames=without_pytest(phase, stack.frames)))
                 for stack in _largest(measurement)

@@ -15,6 +15,9 @@ from memlens.recording.opening import open_aggregated, open_capture
 from memlens.recording.replay import Held, Window, replay
 from memlens.stacks import Frame, Stacks, StackSum
 
+#: Bytes that CPython takes from the system at once for small objects (`ARENA_SIZE` in its
+#: pycore_obmalloc.h, the same since 3.10).
+_ARENA = 1024 * 1024
 #: Frames of one stack that are read. Deeper ones (runaway recursion) are cut at the outer end.
 _DEEPEST_STACK = 512
 
@@ -50,6 +53,16 @@ class Measurement:
         for size, count in (self._window.sizes or {}).items():
             counts[max(size.bit_length() - 1, 0)] += count
         return tuple(counts[power] for power in range(max(counts, default=-1) + 1))
+
+    @property
+    def peak_but_an_arena(self) -> int:
+        """The peak without one arena for small objects, if any may have been taken.
+
+        Many small objects take several. A single one says little: whoever makes the object that no
+        longer fits takes it, for all that come later too.
+        """
+        sizes = self._window.sizes or {}
+        return self.peak - _ARENA if _ARENA in sizes else self.peak
 
     @property
     def peak_stacks(self) -> Stacks:
