@@ -81,6 +81,38 @@ test("the stacks of a test's peak are seen, followed to the code and compared", 
   await tester.screenshot("after the window was loaded again");
 });
 
+test("what a heavy set-up held is seen apart from what the test held", async ({
+  tester,
+  editor,
+}) => {
+  const name = "test_stock_is_counted";
+  const made = "return bytearray(8 << 20)";
+  await writeFile(
+    join(editor.project, "tests", "test_stock.py"),
+    `import pytest\n\n\n@pytest.fixture\ndef stock():\n    ${made}\n\n\ndef ${name}(stock):\n    assert len(stock) > len(bytearray(2 << 20))\n`,
+  );
+  await tester.open("tests/test_stock.py", `def ${name}`);
+  await tester.clickLens(name, "Run with memory limits");
+  await tester.seeLenses(name, /peak 2\.0 MiB.*Flame graph/);
+  await tester.clickLens(name, "Flame graph");
+  const { panel } = tester;
+  await expect(tester.flameFrame(name)).toBeVisible();
+  const kinds = panel.getByRole("group", { name: "Stacks shown" });
+  await expect(kinds.getByRole("button")).toHaveText(["Peak of the test", "Set-up"]);
+  await kinds.getByRole("button", { name: "Set-up" }).click();
+  await expect(
+    panel.getByRole("application", { name: /^8\.0 MiB held at the peak of set-up, / }),
+  ).toBeVisible();
+  await expect(tester.flameFrame(name)).toHaveCount(0);
+  await tester.flameFrame("stock").click();
+  await tester.seeBeside("test_stock.py", made);
+  await tester.chooseTheme("Dark Modern");
+  await tester.screenshot("what set-up held, dark");
+  await tester.chooseTheme("Light Modern");
+  await tester.screenshot("what set-up held, light");
+  await tester.seeNoNotifications();
+});
+
 test("a leak is seen by way of the palette, and deleted results can be measured again", async ({
   tester,
   editor,
