@@ -1,8 +1,8 @@
 """Call stacks of set-up and teardown: cut where pytest has called what the project runs there.
 
 Between the runner's hook and a fixture are a dozen calls of pytest's and pluggy's own, the same for
-every test, and outside of the hook as many again. pytest has no frame of ours between them and the
-fixture, as there is around a test's body: hook wrappers are generators, which are no callers.
+every test, and outside of the hook as many again. No frame of ours is among them to cut at, as
+there is around a test's body: hook wrappers are generators, which are no callers.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def without_pytest(phase: str, frames: tuple[Frame, ...]) -> tuple[Frame, ...]:
     hooks = [index for index in python if frames[index].function == _HOOKS[phase]]
     # memray reads so few native frames that the outer part of a stack with them may be missing.
     inside = python[: python.index(hooks[-1]) + 1] if hooks else python
-    first = next((i for i in reversed(inside) if not _is_a_callers(frames[i].filename)), None)
+    first = next((i for i in reversed(inside) if not _is_pytests(frames[i].filename)), None)
     if first is None:
         return frames[: hooks[-1] + 1] if hooks else frames
     return frames if first == python[-1] else frames[: first + 1]
 
 
 @lru_cache(maxsize=256)
-def _is_a_callers(filename: str) -> bool:
+def _is_pytests(filename: str) -> bool:
     return not _CALLERS.isdisjoint(PurePath(filename).parts)
