@@ -74,15 +74,16 @@ export class TestsModel implements vscode.Disposable {
       try {
         await this.known.update((request) => this.server.request<Page>(TESTS, request));
         this.tellsAll = true;
+        this.all = this.known.projects;
+        this.every = this.known.tests;
+        this.inTrouble = this.every.filter((test) => isOver(test) || isLeaking(test));
+        this.changed.fire();
       } catch (error) {
-        // The server has ended, or what it knew is gone: begin anew with the next change.
+        // The server has ended, or what it knew is gone: begin anew with the next change. Until then what was
+        // known is nearer to the truth than nothing.
         this.log.warn(`The tests are not known: ${error}`);
         this.known.clear();
       }
-      this.all = this.known.projects;
-      this.every = this.known.tests;
-      this.inTrouble = this.every.filter((test) => isOver(test) || isLeaking(test));
-      this.changed.fire();
       await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
     }
   }
