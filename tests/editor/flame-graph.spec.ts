@@ -81,7 +81,7 @@ test("the stacks of a test's peak are seen, followed to the code and compared", 
   await tester.screenshot("after the window was loaded again");
 });
 
-test("what a heavy set-up held is seen apart from what the test held", async ({
+test("what a library and a heavy set-up held is seen and followed to its line", async ({
   tester,
   editor,
 }) => {
@@ -89,14 +89,19 @@ test("what a heavy set-up held is seen apart from what the test held", async ({
   const made = "return bytearray(8 << 20)";
   await writeFile(
     join(editor.project, "tests", "test_stock.py"),
-    `import pytest\n\n\n@pytest.fixture\ndef stock():\n    ${made}\n\n\ndef ${name}(stock):\n    assert len(stock) > len(bytearray(2 << 20))\n`,
+    `import json\n\nimport pytest\n\n\n@pytest.fixture\ndef stock():\n    ${made}\n\n\ndef ${name}(stock):\n    assert len(stock) > len(json.loads('"' + "x" * (2 << 20) + '"'))\n`,
   );
   await tester.open("tests/test_stock.py", `def ${name}`);
   await tester.clickLens(name, "Run with memory limits");
-  await tester.seeLenses(name, /peak 2\.0 MiB.*Flame graph/);
+  await tester.seeLenses(name, /peak \d\.\d MiB.*Flame graph/);
   await tester.clickLens(name, "Flame graph");
   const { panel } = tester;
   await expect(tester.flameFrame(name)).toBeVisible();
+  // A library's line opens as one's own does.
+  await tester.flameFrame("raw_decode").click();
+  await tester.seeBeside("decoder.py", "self.scan_once(s, idx)");
+  await tester.screenshot("the line of a library");
+  await panel.getByRole("button", { name: "Reset zoom" }).click();
   const kinds = panel.getByRole("group", { name: "Stacks shown" });
   await expect(kinds.getByRole("button")).toHaveText(["Peak of the test", "Set-up"]);
   await kinds.getByRole("button", { name: "Set-up" }).click();
