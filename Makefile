@@ -26,6 +26,7 @@ test: system-packages test-extension test-web test-editor test-clients test-pyth
 
 .PHONY: test-python
 test-python: .venv/installed-dev ## Run the Python tests
+	scripts/compile-plugins.sh $(BIN)/python
 	$(BIN)/python -m pytest -n 2
 
 .PHONY: test-pythons

@@ -48,6 +48,7 @@ run() {
       { cat "$folder.log" && return 1; }
     echo "$state" >"$folder/installed"
   fi
+  scripts/compile-plugins.sh "$folder/bin/python"
   if "$folder/bin/python" -m pytest -q -p no:cacheprovider -n 2 \
     "${tests[@]}" >"$folder.log" 2>&1; then
     echo "CPython $2 with pytest $3: $(tail -n 1 "$folder.log")"
