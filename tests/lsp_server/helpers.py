@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -41,6 +41,8 @@ MIB = 1024 * 1024
 SERVER = (sys.executable, "-m", "memlens_lsp")
 #: Seconds after which something that should happen counts as not happening.
 PATIENCE = 30.0
+#: All editors' converter: it makes the code for a type when it first meets it.
+_converter = cache(default_converter)
 
 
 @dataclass
@@ -165,7 +167,7 @@ class Editor(LanguageClient):
         self.stderr = ""
         #: Whether the server is given a reason to complain there.
         self.gives_reasons = False
-        super().__init__(converter_factory=default_converter, protocol_cls=_Protocol)
+        super().__init__(converter_factory=_converter, protocol_cls=_Protocol)
         register_lsp_features(self)
         self.protocol.fm.features.pop(types.TEXT_DOCUMENT_PUBLISH_DIAGNOSTICS)
 
