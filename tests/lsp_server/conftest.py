@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from lsprotocol import types
-from pytest_lsp import ClientServerConfig
 
 from .helpers import SERVER, Editor, Project, full_capabilities, initialize_params
 
@@ -23,9 +22,20 @@ def project(tmp_path: Path) -> Project:
     return Project(root)
 
 
+@pytest.fixture
+def by_command() -> None:
+    """Have editors start their servers by command, for tests of what becomes of processes."""
+
+
 @pytest_asyncio.fixture
-async def open_editor(project: Project) -> AsyncIterator[OpenEditor]:
-    """Start editors on the project; at the end the servers must leave in order and in silence."""
+async def open_editor(
+    request: pytest.FixtureRequest, project: Project
+) -> AsyncIterator[OpenEditor]:
+    """Start editors on the project; at the end the servers must leave in order and in silence.
+
+    A server is a copy of one that has everything imported unless a command is to start it.
+    """
+    usual = SERVER if "by_command" in request.fixturenames else None
     editors: list[Editor] = []
 
     async def start(
@@ -35,11 +45,10 @@ async def open_editor(project: Project) -> AsyncIterator[OpenEditor]:
         options: Mapping[str, Any] | None = None,
         configuration: Mapping[str, Any] | None = None,
         process_id: int | None = None,
-        command: Sequence[str] = SERVER,
+        command: Sequence[str] | None = usual,
     ) -> Editor:
-        config = ClientServerConfig(server_command=list(command), client_factory=Editor)
-        editor = await config.start()
-        assert isinstance(editor, Editor)
+        editor = Editor()
+        await (editor.start_io(*command) if command else editor.start_copy())
         editors.append(editor)
         editor.set_configuration({"memlens": configuration})
         initialized = await editor.initialize_session(

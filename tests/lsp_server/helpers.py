@@ -13,9 +13,10 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, cast
 
 from lsprotocol import types
+from pygls.io_ import run_async
 from pygls.lsp.client import LanguageClient as PlainClient
 from pygls.protocol import default_converter
 from pytest_lsp import LanguageClient
@@ -34,6 +35,8 @@ from memlens.store import (
 )
 from memlens.store.writing import utc_now
 from memlens_lsp.uris import uri_of
+
+from .forked_servers import ForkedServer
 
 _T = TypeVar("_T")
 
@@ -197,6 +200,16 @@ class Editor(LanguageClient):
 
     async def start_io(self, cmd: str, *args: Any, **kwargs: Any) -> None:
         await PlainClient.start_io(self, cmd, *args, **kwargs)
+        self._stderr_forwarder = asyncio.create_task(self._keep_stderr())
+
+    async def start_copy(self) -> None:
+        """Start a server as a copy of one that has everything imported."""
+        server = await ForkedServer.start()
+        self._server = cast("asyncio.subprocess.Process", server)
+        self.protocol.set_writer(server.stdin)
+        reading = run_async(self._stop_event, server.stdout, self.protocol)
+        ending = self._server_exit()  # type: ignore[no-untyped-call]
+        self._async_tasks += map(asyncio.create_task, (reading, ending))
         self._stderr_forwarder = asyncio.create_task(self._keep_stderr())
 
     async def _keep_stderr(self) -> None:

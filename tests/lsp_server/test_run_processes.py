@@ -91,6 +91,7 @@ async def start(project: Project) -> Guarded:
 
 
 @pytest.mark.asyncio
+@pytest.mark.usefixtures("by_command")
 async def test_cancelling_ends_what_went_into_other_sessions_too(
     project: Project, editor: Editor, witness: Witness
 ) -> None:
@@ -101,6 +102,7 @@ async def test_cancelling_ends_what_went_into_other_sessions_too(
 
 
 @pytest.mark.asyncio
+@pytest.mark.usefixtures("by_command")
 async def test_the_processes_end_with_a_server_that_is_killed(
     project: Project, editor: Editor, witness: Witness
 ) -> None:
@@ -111,6 +113,7 @@ async def test_the_processes_end_with_a_server_that_is_killed(
 
 
 @pytest.mark.asyncio
+@pytest.mark.usefixtures("by_command")
 async def test_they_end_with_the_server_and_the_editor(
     project: Project, open_editor: OpenEditor, witness: Witness
 ) -> None:

@@ -127,6 +127,7 @@ class Witness:
         self._file.close()
 
 
+@pytest.mark.usefixtures("by_command")
 async def test_running_a_test_shows_its_progress_its_peak_and_what_is_wrong(
     project: Project, editor: Editor
 ) -> None:
@@ -169,6 +170,7 @@ async def test_a_client_without_progress_gets_its_results_too(
     await editor.until(lambda: any("Exit code 1" in log.message for log in editor.log_messages))
 
 
+@pytest.mark.usefixtures("by_command")
 async def test_cancelling_ends_every_process_and_keeps_finished_results(
     project: Project, editor: Editor
 ) -> None:
@@ -231,6 +233,7 @@ async def test_finished_tests_are_counted_while_the_run_goes_on(
     await witness.all_ended()
 
 
+@pytest.mark.usefixtures("by_command")
 async def test_the_children_end_when_the_client_vanishes(project: Project, editor: Editor) -> None:
     witness = Witness(project)
     await editor.run_test(project.uri("test_stubborn.py"), "test_endless")
@@ -242,6 +245,7 @@ async def test_the_children_end_when_the_client_vanishes(project: Project, edito
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.usefixtures("by_command")
 async def test_the_children_end_when_the_server_is_told_to(
     project: Project, editor: Editor, number: signal.Signals
 ) -> None:
