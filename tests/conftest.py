@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 pytest_plugins = ["pytester"]
@@ -13,12 +15,23 @@ _UNASKED = ("asyncio", "anyio", "flaky", "randomly", "rerunfailures")
 _SLOW = ("hypothesispytest", "pytest-lsp")
 
 
-@pytest.fixture(autouse=True)
-def _quiet_inner_runs(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def _keep_out(patch: pytest.MonkeyPatch) -> None:
     """Keep those plugins out of the pytest runs that tests start."""
-    if "pytester" in request.fixturenames:
-        request.getfixturevalue("pytester")  # first: it clears the variable
     # What inner runs would tell GitHub is not of this run.
     for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in (*_UNASKED, *_SLOW)))
+        patch.delenv(name, raising=False)
+    patch.setenv("PYTEST_ADDOPTS", " ".join(f"-p no:{name}" for name in (*_UNASKED, *_SLOW)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet_runs_of_fixtures() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        _keep_out(patch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _quiet_runs_of_tests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "pytester" in request.fixturenames:
+        request.getfixturevalue("pytester")  # first: it clears the variable
+    _keep_out(monkeypatch)
