@@ -321,7 +321,6 @@ def run_obeying_permissions(pytester: pytest.Pytester, *arguments: str) -> pytes
     [
         "os._exit(3)",
         "os.kill(os.getpid(), signal.SIGKILL)",
-        "os.kill(os.getpid(), signal.SIGSEGV)",
         "os.kill(os.getpid(), signal.SIGTERM)",
         "os.abort()",
         "ctypes.string_at(0)",

@@ -496,12 +496,12 @@ def test_what_tests_replace_is_nothing_that_measuring_needs(
     }
 
 
-@pytest.mark.parametrize("megabytes", [4, 4.5, 4.996, 5])
 @pytest.mark.parametrize("where", ["another thread", "the test's own"])
 def test_a_large_mapping_that_memray_knows_no_frames_of_is_the_tests(
-    pytester: pytest.Pytester, where: str, megabytes: float
+    pytester: pytest.Pytester, where: str
 ) -> None:
     """Allocators of compiled libraries take memory so, in threads of their own."""
+    sizes = [4, 4.5, 4.996, 5]
     write_tests(
         pytester,
         f"""
@@ -511,33 +511,37 @@ def test_a_large_mapping_that_memray_knows_no_frames_of_is_the_tests(
 
         kept = []
 
-        def work(done):
-            kept.append(mmap.mmap(-1, int({megabytes} * MB)))
+        def work(size, done):
+            kept.append(mmap.mmap(-1, size))
             done.release()
 
         def test_before():
             take(MB)
 
-        def test_maps():
-            done = _thread.allocate_lock()
-            done.acquire()
-            if {where == "another thread"}:
-                _thread.start_new_thread(work, (done,))
-            else:
-                sys.setprofile(None)
-                work(done)
-            done.acquire()
-            take(MB)
+        @pytest.mark.parametrize("megabytes", {sizes}, scope="class")  # one size after the other
+        class TestMapping:
+            def test_maps(self, megabytes):
+                size = int(megabytes * MB)
+                done = _thread.allocate_lock()
+                done.acquire()
+                if {where == "another thread"}:
+                    _thread.start_new_thread(work, (size, done))
+                else:
+                    sys.setprofile(None)
+                    work(size, done)
+                done.acquire()
+                take(MB)
 
-        def test_next():
-            kept.pop().close()
-            take(2 * MB)
+            def test_next(self, megabytes):
+                kept.pop().close()
+                assert kept == []
+                take(2 * MB)
         """,
     )
-    assert peaks(measure(pytester, passed=3)) == {
+    assert peaks(measure(pytester, passed=1 + 2 * len(sizes))) == {
         "test_before": about(MB),
-        "test_maps": about((megabytes + 1) * MB),
-        "test_next": about(2 * MB),
+        **{f"TestMapping::test_maps[{size}]": about((size + 1) * MB) for size in sizes},
+        **{f"TestMapping::test_next[{size}]": about(2 * MB) for size in sizes},
     }
 
 

@@ -52,7 +52,8 @@ def peak(folder: Path, name: str) -> int:
 # ---- pytest-xdist
 
 
-@pytest.mark.parametrize("dist", ["load", "loadscope", "loadfile", "loadgroup", "worksteal"])
+# loadscope and loadfile are loadgroup with other groups.
+@pytest.mark.parametrize("dist", ["load", "loadgroup", "worksteal"])
 def test_xdist_measures_each_test_once_however_it_distributes(
     pytester: pytest.Pytester, dist: str
 ) -> None:
