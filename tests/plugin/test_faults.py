@@ -20,6 +20,16 @@ from memlens.revision import RevisionQuestion
 from memlens.store import ResultsReader, TestRecord, database_path
 
 MB = 1024**2
+#: What Python takes at once for small objects, now and then, since 3.10.
+ARENA = MB
+
+
+def near(size: float) -> tuple[object, object]:
+    """Return what equals a size near *size*, also where another arena was taken in that time.
+
+    When that happens varies with what processes and threads do.
+    """
+    return pytest.approx(size, abs=64 * 1024), pytest.approx(size + ARENA, abs=64 * 1024)
 
 
 @pytest.fixture
@@ -457,11 +467,11 @@ def test_a_test_that_forks_is_measured(pytester: pytest.Pytester) -> None:
     run.assert_outcomes(passed=4)
     assert warnings(run) == []
     folder = pytester.path
-    assert peak(folder, "test_child_exits") == pytest.approx(2 * MB, abs=64 * 1024)
-    assert peak(folder, "test_child_allocates") == pytest.approx(2.5 * MB, abs=64 * 1024)
+    assert peak(folder, "test_child_exits") in near(2 * MB)
+    assert peak(folder, "test_child_allocates") in near(2.5 * MB)
     # The workers take more than that, and the pool itself a little.
     assert 2 * MB <= peak(folder, "test_pool") < 10 * MB
-    assert peak(folder, "test_next") == pytest.approx(MB, abs=64 * 1024)
+    assert peak(folder, "test_next") in near(MB)
 
 
 def test_forking_while_measured_is_no_warning_of_ours(pytester: pytest.Pytester) -> None:
@@ -508,8 +518,8 @@ def test_a_child_that_comes_back_from_the_test_spoils_nothing(
     run = pytester.runpytest_subprocess("--memray", "-p", "no:tmpdir")
     assert run.ret == 0
     folder = pytester.path
-    assert peak(folder, "test_forks") == pytest.approx(3 * MB, abs=64 * 1024)
-    assert peak(folder, "test_next") == pytest.approx(MB, abs=64 * 1024)
+    assert peak(folder, "test_forks") in near(3 * MB)
+    assert peak(folder, "test_next") in near(MB)
     with ResultsReader(database_path(folder)) as reader:
         (only,) = reader.runs(10)
         assert reader.outcomes(only.id or 0) == {"passed": 3}
@@ -545,7 +555,7 @@ def test_thousands_of_threads_are_measured(pytester: pytest.Pytester) -> None:
     run.assert_outcomes(passed=2)
     assert warnings(run) == []
     assert 4 * MB <= peak(pytester.path, "test_threads") < 20 * MB
-    assert peak(pytester.path, "test_next") == pytest.approx(MB, abs=64 * 1024)
+    assert peak(pytester.path, "test_next") in near(MB)
 
 
 # ---- tests that use memray themselves

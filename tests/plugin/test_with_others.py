@@ -321,7 +321,9 @@ def test_a_test_that_times_out_fails_and_the_next_is_measured(pytester: pytest.P
     run.stdout.fnmatch_lines(["E *Timeout*0.5s*"])
     run.stdout.no_fnmatch_line("*memlens warning*")
     assert outcomes(pytester.path)["test_hangs"] == "failed"
-    assert peak(pytester.path, "test_next") == pytest.approx(MB, abs=16 * 1024)
+    # When Python takes another arena for small objects varies with when the time was up.
+    after = peak(pytester.path, "test_next")
+    assert after in (pytest.approx(MB, abs=16 * 1024), pytest.approx(2 * MB, abs=16 * 1024))
 
 
 def test_a_timeout_that_ends_the_process_keeps_what_was_finished(

@@ -174,11 +174,13 @@ def test_captures_that_do_not_fit_cost_measurements_and_no_test(tmp_path: Path) 
     assert twice.full.outcomes == twice.room.outcomes
     assert len(twice.full.outcomes) == 42
     assert twice.full.status == twice.room.status == pytest.ExitCode.TESTS_FAILED
-    (warning,) = twice.full.warnings
-    # memray may meet the end of the disk before our thread that looks at the space, or after.
+    # memray may meet the end of the disk before our thread that looks at the space, or after: in
+    # one capture so, in the next the other way.
     reasons = ("is the disk full?", "so many allocations that recording them was given up")
-    assert "not measured: " in warning
-    assert warning.endswith(reasons)
+    assert 1 <= len(twice.full.warnings) <= len(reasons)
+    for warning in twice.full.warnings:
+        assert "not measured: " in warning
+        assert warning.endswith(reasons)
     assert twice.room.warnings == []
     assert twice.full.files == twice.room.files == []
     path = database_path(twice.project)
