@@ -31,8 +31,9 @@ test-python: .venv/installed-dev ## Run the Python tests
 
 .PHONY: test-pythons
 test-pythons: .venv/installed-dev ## Run what depends on Python's version on the others that are here
-	@scripts/test-pythons.sh $(addprefix tests/plugin/test_,$(addsuffix .py,shared_capture plugin markers \
-		leaked_objects early_verdicts fixture_stacks kinds_of_tests heavy_tests opening summary export_kinds)) \
+	@scripts/test-pythons.sh -m 'not any_python' \
+		$(addprefix tests/plugin/test_,$(addsuffix .py,shared_capture plugin markers leaked_objects \
+		early_verdicts fixture_stacks kinds_of_tests heavy_tests opening summary export_kinds)) \
 		$(addprefix tests/store/test_,$(addsuffix .py,results reading)) \
 		$(addprefix tests/lsp_server/test_,$(addsuffix .py,tests_in_source markers_in_source \
 		pytest_configuration running_from_the_editor))

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# test-pythons.sh [TESTS…]: runs tests, all of Python's if none are named, with every other CPython
-# that memlens supports and that is here (on PATH or under pyenv): the oldest of them with pytest 8,
-# the others with pytest 9. .venv's own Python is `make test-python`'s.
+# test-pythons.sh [TESTS…]: runs tests, all of Python's if none are named (options of pytest may be
+# among them), with every other CPython that memlens supports and that is here (on PATH or under
+# pyenv): the oldest of them with pytest 8, the others with pytest 9. .venv's own Python is
+# `make test-python`'s.
 # Each gets a virtual environment in build/pythons, made anew when pyproject.toml changes.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -15,6 +15,15 @@ _UNASKED = ("asyncio", "anyio", "flaky", "randomly", "rerunfailures")
 _SLOW = ("hypothesispytest", "pytest-lsp")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell of our marker."""
+    config.addinivalue_line(
+        "markers",
+        "any_python: the Python that the test runs with makes no difference to what it shows."
+        " `make test-pythons` leaves it out.",
+    )
+
+
 def _keep_out(patch: pytest.MonkeyPatch) -> None:
     """Keep those plugins out of the pytest runs that tests start."""
     # What inner runs would tell GitHub is not of this run.

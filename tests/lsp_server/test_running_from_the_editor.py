@@ -265,6 +265,7 @@ def interpreter(tmp_path: Path, *flags: str) -> str:
 
 
 @pytest.mark.parametrize("settings", ["wrong", "right"])
+@pytest.mark.any_python
 async def test_a_run_that_could_not_start_says_what_to_do(
     project: Project, editor: Editor, tmp_path: Path, settings: str
 ) -> None:
@@ -296,6 +297,7 @@ async def test_a_run_that_could_not_start_says_what_to_do(
         assert said in message.message
 
 
+@pytest.mark.any_python
 async def test_wrong_arguments_are_answered_with_what_was_expected(editor: Editor) -> None:
     wrong: list[list[Any] | None] = [
         None,
@@ -314,6 +316,7 @@ async def test_wrong_arguments_are_answered_with_what_was_expected(editor: Edito
         assert caught.value.code == types.ErrorCodes.InvalidParams, arguments
 
 
+@pytest.mark.any_python
 async def test_settings_come_from_the_initialization_options_where_there_is_no_configuration(
     project: Project, open_editor: OpenEditor
 ) -> None:
@@ -333,6 +336,7 @@ async def test_settings_come_from_the_initialization_options_where_there_is_no_c
 
 
 @pytest.mark.parametrize("asks", [True, False])
+@pytest.mark.any_python
 async def test_settings_that_are_taken_away_are_those_of_the_start_again(
     project: Project, open_editor: OpenEditor, asks: bool
 ) -> None:
@@ -356,6 +360,7 @@ async def test_settings_that_are_taken_away_are_those_of_the_start_again(
         assert bool(await editor.lenses(uri)) == (settings is not None)
 
 
+@pytest.mark.any_python
 async def test_changed_settings_are_asked_for_again(
     project: Project, open_editor: OpenEditor
 ) -> None:

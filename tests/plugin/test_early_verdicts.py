@@ -130,10 +130,10 @@ def test_captures_go_on_while_limits_are_kept(
     "fault",
     [
         "os.kill(self._answerer, 9)",
-        "asking._PATIENCE = 0.0",
         "self._process.stdin.write(b'nonsense')",
-        "question['capture'] = '/nowhere'",
-        "question['window'] = 888",
+        pytest.param("asking._PATIENCE = 0.0", marks=pytest.mark.any_python),
+        pytest.param("question['capture'] = '/nowhere'", marks=pytest.mark.any_python),
+        pytest.param("question['window'] = 888", marks=pytest.mark.any_python),
     ],
 )
 def test_limits_are_kept_whatever_becomes_of_the_other_process(

@@ -47,7 +47,14 @@ def call(test: TestRecord) -> PhaseRecord:
     return phase
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "1"), ("-n", "2")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        pytest.param(("-n", "1"), marks=pytest.mark.any_python),
+        pytest.param(("-n", "2"), marks=pytest.mark.any_python),
+    ],
+)
 def test_a_heavy_test_is_counted_once_and_measured_all_the_same(
     pytester: pytest.Pytester, arguments: tuple[str, ...]
 ) -> None:
@@ -93,6 +100,7 @@ def test_a_heavy_test_is_held_to_its_limit(pytester: pytest.Pytester) -> None:
     again.stdout.fnmatch_lines(["*work*test_it.py:*"])
 
 
+@pytest.mark.any_python
 def test_what_has_become_light_is_counted_again_one_day(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(test_it=SUITE.format(marker=""))
     assert pytester.runpytest("--memray").ret == 0

@@ -1035,6 +1035,7 @@ def test_it(group, number, captures):
 """
 
 
+@pytest.mark.any_python
 @pytest.mark.parametrize(
     ("room", "captures"),
     [
@@ -1057,6 +1058,7 @@ def test_a_capture_that_gets_large_is_read_and_another_begun(
     }
 
 
+@pytest.mark.any_python
 @pytest.mark.parametrize(
     ("wait", "names"),
     [
@@ -1142,6 +1144,7 @@ def test_no_capture_is_left(
 # ---- reports that wait
 
 
+@pytest.mark.any_python
 @pytest.mark.parametrize("wait", [0.0, 3600.0], ids=["no wait", "a long wait"])
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["one process", "xdist"])
 def test_junit_xml_has_the_numbers_of_results_that_come_later(
