@@ -36,7 +36,7 @@ test-pythons: .venv/installed-dev ## Run what depends on Python's version on the
 		early_verdicts fixture_stacks kinds_of_tests heavy_tests opening summary export_kinds)) \
 		$(addprefix tests/store/test_,$(addsuffix .py,results reading)) \
 		$(addprefix tests/lsp_server/test_,$(addsuffix .py,tests_in_source markers_in_source \
-		pytest_configuration running_from_the_editor))
+		pytest_configuration commands running_from_the_editor))
 
 .PHONY: test-pythons-all
 test-pythons-all: .venv/installed-dev ## Run all of Python's tests there, and the plugin's in the Debian chroot

@@ -49,14 +49,12 @@ _DELETE = "Delete"
 class Shower:
     """Carries out `memlens.showFlameGraph`, `memlens.showHistory` and `memlens.clearResults`."""
 
-    def __init__(self, server: MemlensServer) -> None:
-        self._server = server
+    def __init__(self) -> None:
         #: Where reports of projects go in whose folder nothing may be written.
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
-    async def show(self, asked: Asked) -> None:
+    async def show(self, server: MemlensServer, asked: Asked) -> None:
         """Show a test's flame graphs and its history in a browser."""
-        server = self._server
         found = await asyncio.to_thread(locate, list(server.results.findings), asked)
         if found is None:
             server.show(
@@ -64,17 +62,17 @@ class Shower:
                 types.MessageType.Info,
             )
             return
-        report = await self._report(found)
+        report = await self._report(server, found)
         if isinstance(report, str):
             server.show(report, types.MessageType.Error)
         else:
-            await self._open(report, found)
+            await _open(server, report, found)
 
-    async def _report(self, found: Found) -> Path | str:
+    async def _report(self, server: MemlensServer, found: Found) -> Path | str:
         """Return the report of a test, or what the user should know and do."""
-        await self._server.settings_known()
-        settings = self._server.settings_for(found.root)
-        base = nearest_root(found.root / "_", self._server.folders) or found.root
+        await server.settings_known()
+        settings = server.settings_for(found.root)
+        base = nearest_root(found.root / "_", server.folders) or found.root
         python = python_in(settings, base)
         wanted = database_path(found.root).with_name(_REPORT)
         environment = {**environ, **settings.environment}
@@ -91,30 +89,12 @@ class Shower:
                 f" '{shlex.quote(python)} -m pip install pytest-memlens', or choose another"
                 " interpreter (the setting memlens.interpreter)"
             )
-        self._server.log(made.output, types.MessageType.Error)
+        server.log(made.output, types.MessageType.Error)
         words = made.output.strip()[-_MOST_WORDS:] or f"{python} ended with code {made.code}"
         return f"the report of {found.measured.nodeid} could not be made: {words}"
 
-    async def _open(self, report: Path, found: Found) -> None:
-        server = self._server
-        window = server.client_capabilities.window
-        if window and window.show_document and window.show_document.support:
-            # As the page's own links to a test, for browsers that are told of them.
-            uri = f"{uri_of(report)}#test={quote(found.measured.nodeid, safe='')}"
-            params = types.ShowDocumentParams(uri=uri, external=True)
-            result: object = None
-            with suppress(JsonRpcException):
-                result = await server.window_show_document_async(params)
-            if isinstance(result, types.ShowDocumentResult) and result.success:
-                return
-        server.show(
-            f"the report of {found.measured.nodeid} is {report}: open it in a browser",
-            types.MessageType.Info,
-        )
-
-    async def clear(self, path: Path | None) -> None:
+    async def clear(self, server: MemlensServer, path: Path | None) -> None:
         """Delete the results of the project around *path*, or of all, if the user agrees."""
-        server = self._server
         roots = await asyncio.to_thread(_roots, list(server.results.findings), path)
         if not roots:
             server.show("there are no results to delete", types.MessageType.Info)
@@ -140,6 +120,23 @@ class Shower:
                     types.MessageType.Error,
                 )
         server.watcher.look_now()
+
+
+async def _open(server: MemlensServer, report: Path, found: Found) -> None:
+    window = server.client_capabilities.window
+    if window and window.show_document and window.show_document.support:
+        # As the page's own links to a test, for browsers that are told of them.
+        uri = f"{uri_of(report)}#test={quote(found.measured.nodeid, safe='')}"
+        params = types.ShowDocumentParams(uri=uri, external=True)
+        result: object = None
+        with suppress(JsonRpcException):
+            result = await server.window_show_document_async(params)
+        if isinstance(result, types.ShowDocumentResult) and result.success:
+            return
+    server.show(
+        f"the report of {found.measured.nodeid} is {report}: open it in a browser",
+        types.MessageType.Info,
+    )
 
 
 class _Made(NamedTuple):

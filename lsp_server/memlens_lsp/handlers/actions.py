@@ -22,8 +22,9 @@ def register(server: MemlensServer, client: types.ClientCapabilities) -> None:
     async def resolved(action: types.CodeAction) -> types.CodeAction:
         return await actions.resolved(action)
 
-    async def set_limit(*arguments: Any) -> None:
-        await _set_limit(server, actions, arguments)
+    # pygls looks at the first parameter, and in Python 3.10 cannot bear that it is Any.
+    async def set_limit(ls: MemlensServer, *arguments: Any) -> None:
+        await _set_limit(ls, actions, arguments)
 
     if client.text_document and client.text_document.code_action:
         options = types.CodeActionOptions(

@@ -40,17 +40,18 @@ def register(server: MemlensServer, _: types.ClientCapabilities) -> None:
     server.feature(TESTS)(_tests)
     server.feature(FLAME_GRAPH)(_flame_graph)
     server.feature(HISTORY)(_history)
-    shower = Shower(server)
+    shower = Shower()
 
-    # pygls looks at the parameters of what it calls.
-    async def show_flame_graph(*arguments: Any) -> None:
-        await shower.show(_asked_by_command(SHOW_FLAME_GRAPH, arguments))
+    # pygls looks at the first parameter of what it calls: by this name it is the server, and by any
+    # other it must, in Python 3.10, be of a class, which Any is not.
+    async def show_flame_graph(ls: MemlensServer, *arguments: Any) -> None:
+        await shower.show(ls, _asked_by_command(SHOW_FLAME_GRAPH, arguments))
 
-    async def show_history(*arguments: Any) -> None:
-        await shower.show(_asked_by_command(SHOW_HISTORY, arguments))
+    async def show_history(ls: MemlensServer, *arguments: Any) -> None:
+        await shower.show(ls, _asked_by_command(SHOW_HISTORY, arguments))
 
-    async def clear_results(*arguments: Any) -> None:
-        await shower.clear(_project_by_command(arguments))
+    async def clear_results(ls: MemlensServer, *arguments: Any) -> None:
+        await shower.clear(ls, _project_by_command(arguments))
 
     for name, command in (
         (SHOW_FLAME_GRAPH, show_flame_graph),
