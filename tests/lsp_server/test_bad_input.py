@@ -461,19 +461,22 @@ folder, gate = sys.argv[1:]
 del sys.argv[1:]
 access, sleep = os.access, time.sleep
 
-def slow(module, name):
-    quick = getattr(module, name)
-    def waiting(path, *args, **kwargs):
+class Slow:
+    # No function: Python 3.10's pathlib has some of these as attributes of a class.
+    def __init__(self, module, name):
+        self.quick = getattr(module, name)
+        setattr(module, name, self)
+
+    def __call__(self, path, *args, **kwargs):
         while folder in str(path) and access(gate, os.F_OK):
             sleep(0.01)
-        return quick(path, *args, **kwargs)
-    setattr(module, name, waiting)
+        return self.quick(path, *args, **kwargs)
 
 for name in ("lstat", "stat", "readlink", "scandir", "listdir", "open"):
-    slow(os, name)
+    Slow(os, name)
 for module in (builtins, io):
-    slow(module, "open")
-slow(sqlite3, "connect")
+    Slow(module, "open")
+Slow(sqlite3, "connect")
 runpy.run_module("memlens_lsp", run_name="__main__")
 """
 
