@@ -879,8 +879,8 @@ def least(body):
     return {"deep": 100_000, "threads": 1000}.get(body.__name__, 0)
 
 
-#: Room for small objects, so that no body is the one for which Python takes another arena: blocks of
-#: each size, and empty pools for any size in arenas that are kept by the few objects that stay.
+#: Room for small objects, so that no body is the one for which Python takes another arena: blocks
+#: of each size, and empty pools for any size in arenas that are kept by the few objects that stay.
 def make_room():
     room.extend([bytes(size) for size in range(0, 512, 16) for _ in range(400)])
     del room[::2]
