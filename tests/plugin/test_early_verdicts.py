@@ -12,8 +12,7 @@ import pytest
 
 from memlens.store import ResultsReader, TestRecord, database_path
 
-#: Python takes memory for its small objects in pieces this large, in whichever test needs the next.
-ARENA = 1024**2
+from .arenas import ARENA
 
 SUITE = """
 import threading

@@ -19,9 +19,9 @@ from memlens.capture_folder import CaptureFolder, leftovers
 from memlens.revision import RevisionQuestion
 from memlens.store import ResultsReader, TestRecord, database_path
 
+from .arenas import ARENA
+
 MB = 1024**2
-#: What Python takes at once for small objects, now and then, since 3.10.
-ARENA = MB
 
 
 def near(size: float) -> tuple[object, object]:

@@ -18,6 +18,8 @@ from memlens.recovery import recover_leftovers
 from memlens.stacks import Frame
 from memlens.store import ResultsReader, StackKind, StackRecord, TestRecord, database_path
 
+from .arenas import ROOM
+
 MB = 1024**2
 
 #: Frames as they are around a fixture, the most recent call first.
@@ -159,15 +161,11 @@ def test_a_call_that_is_made_again_forgets_what_was_of_the_call_only(
 
 # ---- real runs
 
-SHOP = """
+SHOP = f"""
 import pytest
 
 MB = 1024 * 1024
-
-# Room for small objects, so that no test is the one for which Python takes another arena.
-room = [bytes(size) for size in range(0, 512, 16) for _ in range(400)]
-del room[::2]
-
+{ROOM}
 def make(size):
     return bytearray(size)
 
@@ -251,8 +249,6 @@ def test_fixtures_made_in_other_ways_have_their_stacks_too(pytester: pytest.Pyte
         """
         import threading
         import unittest
-
-        def pytest_runtest_setup(item): ...
 
         @pytest.fixture
         def asking(request):

@@ -24,6 +24,8 @@ from memlens.recording.marks import MOST_WINDOWS, memlens_window_mark, window_ma
 from memlens.recording.replay import Held, TooMuchAliveError, Window, replay
 from memlens.stacks import Frame, MeasuredStack, Stacks, StackSum
 
+from .arenas import ROOM
+
 FREES = (AllocatorType.FREE, AllocatorType.PYMALLOC_FREE)
 DEALLOCATORS = (*FREES, AllocatorType.MUNMAP)
 #: Each of these allocates one block.
@@ -743,7 +745,6 @@ from memlens.recording import Capture
 NATIVE, PYTHON_ALLOCATORS = (word in sys.argv for word in ("native", "python_allocators"))
 PAGE = mmap.PAGESIZE
 kept = []
-room = []
 
 
 def take(size):
@@ -877,14 +878,6 @@ def is_the_bodys(frames):
 #: So does what Python's frames and its objects for threads take: less than this.
 def least(body):
     return {"deep": 100_000, "threads": 1000}.get(body.__name__, 0)
-
-
-#: Room for small objects, so that no body is the one for which Python takes another arena: blocks
-#: of each size, and empty pools for any size in arenas that are kept by the few objects that stay.
-def make_room():
-    room.extend([bytes(size) for size in range(0, 512, 16) for _ in range(400)])
-    del room[::2]
-    room.extend([bytes(400) for _ in range(8000)][::300])
 
 
 def taken(records, main, least):
@@ -1066,7 +1059,7 @@ class Captured(NamedTuple):
 def captured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Captured:
     folder = tmp_path_factory.mktemp("captured")
     script = folder / "capturing.py"
-    script.write_text(CAPTURING, encoding="utf-8")
+    script.write_text(f"{ROOM}\n{CAPTURING}", encoding="utf-8")
     # In a process of its own: memray has one tracker a process, and this one may be measured.
     answer = subprocess.run(
         [sys.executable, script, request.param],

@@ -13,20 +13,16 @@ import pytest
 
 from memlens.store import ResultsReader, StackRecord, TestRecord, database_path
 
+from .arenas import ROOM
+
 MB = 1024**2
 
 #: What the tests that are measured have in common.
-PRELUDE = """
+PRELUDE = f"""
 import pytest
 
 MB = 1024 * 1024
-
-# Room for small objects, so that no test is the one for which Python takes another arena: blocks of
-# each size, and empty pools for any size in arenas that are kept by the few objects that stay.
-room = [bytes(size) for size in range(0, 512, 16) for _ in range(400)]
-del room[::2]
-room += [bytes(400) for _ in range(8000)][::300]
-
+{ROOM}
 def take(size):
     return bytearray(size)
 

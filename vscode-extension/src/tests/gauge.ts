@@ -6,8 +6,6 @@ const LEFT = 4;
 const WIDTH = 8;
 const TOP = 1;
 const HEIGHT = 14;
-/** So many fill levels are told apart: one a pixel. */
-const LEVELS = HEIGHT;
 
 export type Kind = "within" | "near" | "over";
 
@@ -40,10 +38,10 @@ export function gauge(share: number, kind: Kind, theme: "light" | "dark"): strin
   ].join("");
 }
 
-/** Returns up to which of few levels a gauge is filled: those of the same level look the same. */
+/** Returns how far a gauge is filled, in pixels: those of the same level look the same. */
 export function level(share: number, kind: Kind): number {
   if (kind === "over") {
-    return LEVELS;
+    return HEIGHT;
   }
-  return share > 0 ? Math.min(Math.max(Math.round(share * LEVELS), 1), LEVELS) : 0;
+  return share > 0 ? Math.min(Math.max(Math.round(share * HEIGHT), 1), HEIGHT) : 0;
 }

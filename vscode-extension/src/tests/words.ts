@@ -73,7 +73,8 @@ export function leadWords(tests: readonly Test[], order: Order): string {
 }
 
 /**
- * Returns the rest of what is known of a test, after `leadWords`: "of 24.0 MiB  ▲ 12 %", with the peak where that is not what tests are sorted by.
+ * Returns the rest of what is known of a test, after `leadWords`: "of 24.0 MiB  ▲ 12 %", with the peak
+ * where that is not what tests are sorted by.
  */
 export function measuredWords(test: Test, order: Order): string {
   const leadsWithPeak = order === "peak" || order === "name";
